@@ -1,0 +1,14 @@
+"""What accounts tell people and leave for later."""
+
+from handlers.accounts.payloads import RecoveryMail, Registered, Settings, User
+from server.contract import Namespace
+
+account = Namespace("/account", "Signing in, the profile, settings and sessions.")
+
+profile_updated = account.push("profile:updated", User, "The person changed their profile.")
+settings_updated = account.push(
+    "settings:updated", Settings, "The person changed what they are sent."
+)
+
+mail_recovery = account.job("accounts.mail_recovery", RecoveryMail)
+welcome = account.job("accounts.welcome", Registered)

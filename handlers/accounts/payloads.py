@@ -1,0 +1,179 @@
+"""What accounts look like on the wire."""
+
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, EmailStr, StringConstraints
+from pydantic import Field as Bounds
+
+from server.payload import Change, Id, Instant, Line, PageRequest, Payload
+from storage import accounts
+from storage.accounts import Role, Status
+
+MAX_PASSWORD = 72
+"""bcrypt looks at no more bytes than this."""
+
+
+def _lower(email: str) -> str:
+    return email.lower()
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not an IANA time zone")
+    return name
+
+
+Email = Annotated[
+    EmailStr, Bounds(max_length=254, examples=["anna@example.com"]), AfterValidator(_lower)
+]
+Secret = Annotated[str, Bounds(min_length=1, max_length=200, examples=["correct horse battery"])]
+NewPassword = Annotated[
+    str, Bounds(min_length=1, max_length=200, examples=["correct horse battery"])
+]
+"""Its length in bytes and its strength are checked by `check_password`."""
+
+Token = Annotated[str, Bounds(min_length=1, max_length=4096)]
+TimeZone = Annotated[str, AfterValidator(_known_zone), Bounds(examples=["Europe/Moscow"])]
+Locale = Literal["en", "ru"]
+ContactName = Annotated[str, StringConstraints(min_length=1, max_length=32)]
+Contact = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Contacts = Annotated[
+    dict[ContactName, Contact], Bounds(max_length=10, examples=[{"phone": "+7 900 000-00-00"}])
+]
+
+
+class User(Payload):
+    id: Id
+    email: str
+    name: str
+    role: Role
+    status: Status
+    locale: str
+    time_zone: str
+    avatar_url: str | None
+    contacts: dict[str, str]
+    created_at: Instant
+
+    @classmethod
+    def of(cls, row: accounts.User) -> "User":
+        return cls(
+            id=row.id,
+            email=row.email,
+            name=row.name,
+            role=Role(row.role),
+            status=Status(row.status),
+            locale=row.locale,
+            time_zone=row.time_zone,
+            avatar_url=None,
+            contacts=row.contacts,
+            created_at=row.created_at,
+        )
+
+
+class Session(Payload):
+    """A sign-in. The refresh token is null where it travels in a cookie, or where none is given."""
+
+    user: User
+    access_token: str
+    refresh_token: str | None
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - not a secret
+    expires_in: int
+
+
+class Register(Payload):
+    email: Email
+    password: NewPassword
+    name: Line | None = None
+    role: Literal["patient", "psychologist"] = "patient"
+
+
+class Login(Payload):
+    email: Email
+    password: Secret
+    cookie: bool = False
+
+
+class Refresh(Change):
+    refresh_token: Token | None = None
+
+
+class Logout(Payload):
+    refresh_token: Token | None = None
+
+
+class ForgotPassword(Payload):
+    email: Email
+
+
+class ResetPassword(Payload):
+    token: Token
+    password: NewPassword
+
+
+class ChangePassword(Payload):
+    current: Secret
+    new: NewPassword
+
+
+class ClientCredentials(Payload):
+    client_id: Token
+    client_secret: Token
+    grant_type: Literal["client_credentials"] = "client_credentials"
+
+
+class GoogleCallback(Payload, extra="ignore"):
+    """What the provider adds to our address; it may add more than we read."""
+
+    state: Annotated[str, Bounds(max_length=200)]
+    code: Annotated[str, Bounds(max_length=2000)] | None = None
+
+
+class UpdateProfile(Change):
+    """Only what is given is changed."""
+
+    name: Line | None = None
+    contacts: Contacts | None = None
+    locale: Locale | None = None
+    time_zone: TimeZone | None = None
+
+
+class Settings(Payload):
+    push_enabled: bool
+
+
+class UpdateSettings(Change):
+    push_enabled: bool
+
+
+class SessionInfo(Payload):
+    """One place where the person is signed in."""
+
+    id: Id
+    current: bool
+    user_agent: str
+    address: str
+    created_at: Instant
+    last_used_at: Instant
+    expires_at: Instant
+
+
+class ListSessions(PageRequest):
+    pass
+
+
+class EndSession(Change):
+    session_id: Id
+
+
+class RecoveryMail(Payload):
+    """The job: send a link to the person with this address, if there is one."""
+
+    email: str
+    locale: str
+
+
+class Registered(Payload):
+    """The job: a new account is there."""
+
+    user_id: Id

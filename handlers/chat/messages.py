@@ -1,0 +1,146 @@
+"""Messages: writing, changing and looking back at them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from handlers.chat.conversations import access_chat, lock_open_chat
+from handlers.chat.declared import (
+    CARE,
+    RATE,
+    chat,
+    message_created,
+    message_deleted,
+    message_edited,
+)
+from handlers.chat.payloads import (
+    DeleteMessage,
+    EditMessage,
+    History,
+    ListMessages,
+    Message,
+    SendMessage,
+)
+from handlers.chat.unread import settle_unread
+from server.context import Context
+from server.contract import Asked
+from server.errors import ChatClosed, Conflict, Error, Forbidden, Gone, Invalid, NotFound
+from storage import chat as chats
+from storage.chat import ChatStatus, Reached, Talk
+
+Sent = dict[tuple[int, UUID], chats.Message]
+
+
+@chat.on("message:send", roles=CARE, rate=RATE, batch=64)
+async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:
+    """Store a message and deliver it to every device of both people in the chat.
+
+    Raises: not_found, chat_closed, conflict.
+    """
+    talks = await chats.lock_talks(ctx.db, {ask.request.chat_id for ask in asked})
+    sent = await chats.find_sent(ctx.db, [(ask.user.id, ask.request.client_ref) for ask in asked])
+    answers = [_send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
+    await settle_unread(ctx, talks.values())
+    return answers
+
+
+def _send(ctx: Context, talk: Talk | None, sent: Sent, ask: Asked[SendMessage]) -> Message | Error:
+    user_id, request = ask.user.id, ask.request
+    if before := sent.get((user_id, request.client_ref)):
+        if before.request_hash != request.digest():
+            return Conflict()
+        return Message.as_sent(before, request.text)
+    if talk is None or user_id not in talk.members:
+        return NotFound()
+    if talk.chat.status != ChatStatus.OPEN:
+        return ChatClosed()
+    row = chats.add_message(
+        ctx.db,
+        talk,
+        user_id,
+        text=request.text,
+        client_ref=request.client_ref,
+        request_hash=request.digest(),
+        now=ctx.now,
+    )
+    sent[user_id, request.client_ref] = row
+    message = Message.of(row, Reached())
+    ctx.push(message_created, message, to=talk.member_ids)
+    return message
+
+
+@chat.on("message:edit", roles=CARE, rate=RATE)
+async def edit_message(ctx: Context, request: EditMessage) -> Message:
+    """Give one's own message a new text.
+
+    Raises: not_found, forbidden, chat_closed, gone.
+    """
+    talk = await lock_open_chat(ctx, request.chat_id)
+    row = await _access_own_message(ctx, request.chat_id, request.seq)
+    if row.deleted:
+        raise Gone
+    row.text, row.edited_at = request.text, ctx.now
+    message = await _describe(ctx, talk, row)
+    ctx.push(message_edited, message, to=talk.member_ids)
+    return message
+
+
+@chat.on("message:delete", roles=CARE, rate=RATE)
+async def delete_message(ctx: Context, request: DeleteMessage) -> Message:
+    """Empty one's own message for both; doing it again changes nothing.
+
+    Raises: not_found, forbidden, chat_closed.
+    """
+    talk = await lock_open_chat(ctx, request.chat_id)
+    row = await _access_own_message(ctx, request.chat_id, request.seq)
+    if row.deleted:
+        return await _describe(ctx, talk, row)
+    chats.delete_message(talk, row)
+    message = await _describe(ctx, talk, row)
+    ctx.push(message_deleted, message, to=talk.member_ids)
+    await settle_unread(ctx, [talk])
+    return message
+
+
+@chat.on("message:history", roles=CARE, rate=RATE, reads=True)
+async def list_messages(ctx: Context, request: ListMessages) -> History:
+    """Messages in ascending order: the last ones, those just before, or those just after a seq.
+
+    Raises: not_found.
+    """
+    if request.before is not None and request.after is not None:
+        raise Invalid.of("after", "contradiction", "Give before or after, not both")
+    view = await access_chat(ctx, request.chat_id)
+    total = view.chat.last_seq
+    if request.after is not None:
+        first = request.after + request.skip + 1
+        last = min(first + request.limit - 1, total)
+        has_more = last < total
+    else:
+        end = total + 1 if request.before is None else min(request.before, total + 1)
+        last = end - 1 - request.skip
+        first = max(last - request.limit + 1, 1)
+        has_more = first > 1
+    rows = await chats.list_messages(ctx.db, view.chat.id, first, last)
+    members = (view.psychologist.id, view.patient.id)
+    receipts = await chats.get_receipts(ctx.db, view.chat.id, members, first, last)
+    return History(
+        items=[Message.of(row, receipts.reached(row)) for row in rows],
+        total=total,
+        skip=request.skip,
+        limit=request.limit,
+        has_more=has_more,
+    )
+
+
+async def _access_own_message(ctx: Context, chat_id: int, seq: int) -> chats.Message:
+    row = await chats.get_message(ctx.db, chat_id, seq)
+    if row is None:
+        raise NotFound
+    if row.sender_id != ctx.user.id:
+        raise Forbidden
+    return row
+
+
+async def _describe(ctx: Context, talk: Talk, row: chats.Message) -> Message:
+    receipts = await chats.get_receipts(ctx.db, talk.chat.id, talk.member_ids, row.seq, row.seq)
+    return Message.of(row, receipts.reached(row))

@@ -1,0 +1,224 @@
+"""What chats look like on the wire."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field as Bounds
+from pydantic import StringConstraints
+
+from handlers.accounts.person import Person
+from server.payload import Change, Id, Instant, PageRequest, Payload, Ref, Seq
+from storage import chat as chats
+from storage.chat import ChatStatus, Reached, Receipts, View
+
+Body = Annotated[
+    str, StringConstraints(min_length=1, max_length=10_000), Bounds(examples=["How are you?"])
+]
+"""At most 10,000 characters."""
+
+
+class Attachment(Payload):
+    """A file of a message."""
+
+    id: Id
+    purpose: str
+    file_name: str
+    file_type: str
+    size: int
+    sha256: str
+    width: int | None
+    height: int | None
+    url: str
+    thumbnail_url: str | None
+    created_at: Instant
+
+
+class Message(Payload):
+    """A message; a deleted one keeps its seq, with no text."""
+
+    chat_id: Id
+    seq: Seq
+    sender_id: Id
+    client_ref: Ref
+    text: str
+    attachments: list[Attachment]
+    created_at: Instant
+    delivered_at: Instant | None
+    read_at: Instant | None
+    edited_at: Instant | None
+    deleted: bool
+
+    @classmethod
+    def of(cls, row: chats.Message, reached: Reached) -> "Message":
+        return cls(
+            chat_id=row.chat_id,
+            seq=row.seq,
+            sender_id=row.sender_id,
+            client_ref=row.client_ref,
+            text=row.text,
+            attachments=[],
+            created_at=row.created_at,
+            delivered_at=reached.delivered_at,
+            read_at=reached.read_at,
+            edited_at=row.edited_at,
+            deleted=row.deleted,
+        )
+
+    @classmethod
+    def as_sent(cls, row: chats.Message, text: str) -> "Message":
+        """As it was when it was sent: what a repeated request is answered."""
+        return cls(
+            chat_id=row.chat_id,
+            seq=row.seq,
+            sender_id=row.sender_id,
+            client_ref=row.client_ref,
+            text=text,
+            attachments=[],
+            created_at=row.created_at,
+            delivered_at=None,
+            read_at=None,
+            edited_at=None,
+            deleted=False,
+        )
+
+
+class Chat(Payload):
+    """A conversation, with the reader's own marker and count."""
+
+    id: Id
+    psychologist: Person
+    patient: Person
+    status: ChatStatus
+    last_seq: Seq
+    last_message: Message | None
+    read_seq: Seq
+    unread: int
+    created_at: Instant
+
+    @classmethod
+    def of(cls, view: View, receipts: Receipts) -> "Chat":
+        last = view.last_message
+        return cls(
+            id=view.chat.id,
+            psychologist=Person.of(view.psychologist),
+            patient=Person.of(view.patient),
+            status=ChatStatus(view.chat.status),
+            last_seq=view.chat.last_seq,
+            last_message=Message.of(last, receipts.reached(last)) if last else None,
+            read_seq=view.member.read_seq,
+            unread=view.member.unread,
+            created_at=view.chat.created_at,
+        )
+
+
+class OpenChat(Change):
+    user_id: Id
+
+
+class ListChats(PageRequest):
+    pass
+
+
+class GetChat(Payload):
+    chat_id: Id
+
+
+class SendMessage(Change):
+    chat_id: Id
+    client_ref: Ref
+    text: Body
+
+
+class EditMessage(Change):
+    chat_id: Id
+    seq: Annotated[Seq, Bounds(ge=1)]
+    text: Body
+
+
+class DeleteMessage(Change):
+    chat_id: Id
+    seq: Annotated[Seq, Bounds(ge=1)]
+
+
+class ListMessages(Payload):
+    """The last ones, those just before `before`, or those just after `after`."""
+
+    chat_id: Id
+    limit: Annotated[int, Bounds(ge=1, le=100)] = 50
+    before: Seq | None = None
+    after: Seq | None = None
+    skip: Annotated[int, Bounds(ge=0, le=1_000_000)] = 0
+
+
+class History(Payload):
+    """Messages in ascending order; `has_more` looks on in the direction asked for."""
+
+    items: list[Message]
+    total: int
+    skip: int
+    limit: int
+    has_more: bool
+
+
+class MoveMarker(Change):
+    """Everything up to `seq`."""
+
+    chat_id: Id
+    seq: Seq
+
+
+class MarkerAnswer(Payload):
+    """Where the marker stands, and what is unread in this chat and in all."""
+
+    chat_id: Id
+    seq: Seq
+    unread: int
+    total_unread: int
+
+
+class MarkerMoved(Payload):
+    """How far somebody has got; `unread` is for the reader's own devices."""
+
+    chat_id: Id
+    user_id: Id
+    seq: Seq
+    at: datetime
+    unread: int | None
+
+
+class ChatUnread(Payload):
+    chat_id: Id
+    unread: int
+
+
+class Unread(Payload):
+    total: int
+    chats: list[ChatUnread]
+
+    @classmethod
+    def of(cls, counts: list[tuple[int, int]]) -> "Unread":
+        return cls(
+            total=sum(count for _, count in counts),
+            chats=[ChatUnread(chat_id=chat_id, unread=count) for chat_id, count in counts],
+        )
+
+
+class SetTyping(Payload):
+    chat_id: Id
+    active: bool
+
+
+class Typing(Payload):
+    chat_id: Id
+    user_id: Id
+    active: bool
+
+
+class GetPresence(Payload):
+    user_ids: Annotated[list[Id], Bounds(max_length=100)]
+
+
+class Presence(Payload):
+    user_id: Id
+    online: bool
+    last_seen_at: Instant | None

@@ -1,0 +1,68 @@
+"""Unread counters, and the one notification of every chat that has unread messages."""
+
+from collections.abc import Collection, Iterable
+
+from handlers import notifications
+from handlers.chat.declared import CARE, RATE, chat, unread_changed
+from handlers.chat.payloads import Unread
+from server import texts
+from server.context import Context
+from server.payload import Nothing
+from storage import accounts
+from storage import chat as chats
+from storage.chat import Talk
+from storage.notifications import NewNotification
+
+NOTIFICATION_TYPE = "message"
+
+
+@chat.on("unread:get", roles=CARE, rate=RATE, reads=True)
+async def get_unread(ctx: Context, request: Nothing) -> Unread:
+    """How many messages are unread, in all and in each chat that has any."""
+    counts = await chats.list_unread(ctx.db, {ctx.user.id})
+    return Unread.of(counts[ctx.user.id])
+
+
+async def signal_unread(ctx: Context, user_ids: Collection[int]) -> None:
+    if user_ids:
+        for user_id, counts in (await chats.list_unread(ctx.db, user_ids)).items():
+            ctx.signal(unread_changed, Unread.of(counts), to=[user_id])
+
+
+async def settle_unread(ctx: Context, talks: Iterable[Talk]) -> None:
+    """After counters changed: tell their people, and make or read the chats' notifications."""
+    changed, first, over = set(), [], []
+    for talk in talks:
+        for user_id, member in talk.members.items():
+            before = talk.unread_before[user_id]
+            if member.unread != before:
+                changed.add(user_id)
+            if member.unread and not before:
+                first.append((talk, user_id))
+            if before and not member.unread:
+                over.append((user_id, _subject(talk)))
+    await signal_unread(ctx, changed)
+    if first:
+        await notifications.notify(ctx, await _write_notes(ctx, first))
+    if over:
+        await notifications.read_subjects(ctx, over)
+
+
+async def _write_notes(ctx: Context, unread: list[tuple[Talk, int]]) -> list[NewNotification]:
+    people = await accounts.list_users(ctx.db, {i for talk, _ in unread for i in talk.members})
+    return [
+        NewNotification(
+            user_id=user_id,
+            type=NOTIFICATION_TYPE,
+            subject=_subject(talk),
+            title=people[talk.other(user_id).user_id].name,
+            text=texts.get("notification.message_text", people[user_id].locale),
+            link=f"/chats/{talk.chat.id}",
+            data={"chat_id": talk.chat.id},
+        )
+        for talk, user_id in unread
+    ]
+
+
+def _subject(talk: Talk) -> str:
+    return f"chat:{talk.chat.id}"

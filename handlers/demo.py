@@ -1,0 +1,75 @@
+"""Demo people for trying things out: a psychologist, her patients, and something to read."""
+
+from uuid import uuid4
+
+from handlers import care
+from handlers.accounts import people
+from handlers.accounts.payloads import User
+from handlers.chat.conversations import open_chat
+from handlers.chat.messages import send_messages
+from handlers.chat.payloads import OpenChat, SendMessage
+from server.auth import Identity
+from server.context import Caller, Context
+from server.contract import Asked
+from server.errors import EmailTaken
+from server.runtime import Runtime
+from storage.accounts import Role
+
+PASSWORD = "one demo password"  # noqa: S105 - printed for everybody to use
+PEOPLE = (
+    ("anna@example.com", Role.PSYCHOLOGIST, "Anna Orlova"),
+    ("boris@example.com", Role.PATIENT, "Boris Ivanov"),
+    ("clara@example.com", Role.PATIENT, "Clara Schmidt"),
+    ("admin@example.com", Role.ADMIN, "Admin"),
+)
+TALK = (
+    ("psychologist", "Good morning! How did the week go?"),
+    ("patient", "Better than the last one. I slept well on most days."),
+    ("psychologist", "I am glad to hear that. What was different?"),
+)
+
+
+async def seed(runtime: Runtime) -> list[str]:
+    """Make the people and a conversation; lines that say how to sign in."""
+    made: dict[str, User] = {}
+    try:
+        async with Context.open(runtime) as ctx:
+            for email, role, name in PEOPLE:
+                made[email] = await people.create_user(ctx, email, role, name, PASSWORD)
+    except EmailTaken:
+        return ["The demo people are there already.", *_describe()]
+    anna, boris, clara, _ = made.values()
+    for patient in (boris, clara):
+        await _connect(runtime, anna, patient)
+    await _talk(runtime, anna, boris)
+    return _describe()
+
+
+async def _connect(runtime: Runtime, psychologist: User, patient: User) -> None:
+    async with _as(runtime, psychologist) as ctx:
+        await care.invite(ctx, care.Invite(email=patient.email))
+    async with _as(runtime, patient) as ctx:
+        await care.accept(ctx, care.AnswerInvitation(psychologist_id=psychologist.id))
+
+
+async def _talk(runtime: Runtime, psychologist: User, patient: User) -> None:
+    async with _as(runtime, psychologist) as ctx:
+        chat = await open_chat(ctx, OpenChat(user_id=patient.id))
+    writers = {"psychologist": psychologist, "patient": patient}
+    for writer, text in TALK:
+        request = SendMessage(chat_id=chat.id, client_ref=uuid4(), text=text)
+        async with Context.open(runtime) as ctx:
+            await send_messages(ctx, [Asked(_identity(writers[writer]), request)])
+
+
+def _as(runtime: Runtime, user: User):  # type: ignore[no-untyped-def]  # Context.open's manager
+    return Context.open(runtime, Caller(), _identity(user))
+
+
+def _identity(user: User) -> Identity:
+    return Identity(id=user.id, role=user.role, session_id=0, locale=user.locale)
+
+
+def _describe() -> list[str]:
+    people = [f"  {email:<20} {role.value}" for email, role, _ in PEOPLE]
+    return [f"Sign in with the password {PASSWORD!r} as", *people]

@@ -1,0 +1,46 @@
+"""Upkeep: forgetting what has been kept long enough. The job asks for itself again."""
+
+from datetime import timedelta
+
+from jobs.perform import implements
+from server.context import Context
+from server.outgoing import Job
+from server.payload import Payload
+from storage import accounts, events, replies
+
+EVERY = timedelta(hours=1)
+MAX_STREAM = 10_000
+REPLIES_KEPT = timedelta(days=7)
+TOKENS_KEPT = timedelta(days=7)
+
+
+class Prune(Payload):
+    """Nothing but the wish."""
+
+
+prune = Job("upkeep.prune", Prune)
+
+
+@implements(prune)
+async def run_prune(ctx: Context, payload: Prune) -> None:
+    """Shorten the event log by age and length, and drop old replies and tokens, in small steps."""
+    await prune_all(ctx)
+    ctx.enqueue(prune, Prune(), key="prune", delay=EVERY)
+
+
+async def prune_all(ctx: Context, max_stream: int = MAX_STREAM) -> None:
+    keep = timedelta(days=ctx.runtime.settings.stream_retention_days)
+    gone = events.PRUNE_CHUNK
+    while gone == events.PRUNE_CHUNK:
+        async with ctx.work() as work:
+            gone = await events.prune_old(work.db, ctx.now - keep)
+    after: tuple[int, str] | None = (0, "")
+    while after is not None:
+        async with ctx.work() as work:
+            after = await events.prune_long(work.db, max_stream, after)
+    gone = replies.PRUNE_CHUNK
+    while gone == replies.PRUNE_CHUNK:
+        async with ctx.work() as work:
+            gone = await replies.prune_replies(work.db, ctx.now - REPLIES_KEPT)
+    async with ctx.work() as work:
+        await accounts.prune_tokens(work.db, ctx.now - TOKENS_KEPT)

@@ -1,0 +1,292 @@
+"""The command line, and the only place where the parts are wired together."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import ValidationError
+from sqlalchemy import text
+
+from handlers import NAMESPACES, demo
+from handlers.accounts import people
+from jobs.broker import build_broker
+from jobs.providers.mail import build_mailer
+from jobs.relay import Relay
+from server.app import build_app
+from server.catalog import write_documents
+from server.catalog.variables import write_settings
+from server.context import Context
+from server.errors import Error
+from server.log import configure_logging
+from server.oidc import Provider
+from server.runtime import Runtime, build_runtime
+from server.settings import Settings
+from storage import events
+from storage.accounts import Role, Status
+from storage.exclusive import AlreadyRunning, sole_instance
+from storage.upgrade import upgrade
+
+ROOT = Path(__file__).parent
+SHUTDOWN_TIMEOUT = 5.0
+
+
+class CannotDo(Exception):
+    """What a command says in one line before it exits."""
+
+
+def main() -> None:
+    arguments = build_parser().parse_args()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.exit(f"run.py: {explain_settings(error)}")
+    configure_logging(settings.log_level, as_json=settings.environment == "production")
+    try:
+        run_async(arguments.run(settings, arguments))
+    except CannotDo as problem:
+        sys.exit(f"run.py: {problem}")
+    except Error as error:
+        fields = "; ".join(field.message for field in error.fields or [])
+        sys.exit(f"run.py: {error.code}: {fields or error.body().message}")
+    except Exception as error:
+        sys.exit(f"run.py: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run.py", description="Emotrack's server and tools.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("serve", help="migrate, then serve")
+    command.add_argument("--host")
+    command.add_argument("--port", type=int)
+    command.set_defaults(run=serve)
+    for name, run, about in (
+        ("migrate", migrate, "bring the database up to date"),
+        ("seed", seed, "demo people and content (development only)"),
+        ("check", check, "what works and what does not"),
+        ("docs", write_docs, "write the contract documents"),
+        ("epoch", renew_epoch, "a new stream epoch, after restoring a backup"),
+    ):
+        commands.add_parser(name, help=about).set_defaults(run=run)
+    add_user_actions(commands.add_parser("user", help="accounts, for operators"))
+    return parser
+
+
+def add_user_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="a new account, active at once; prints the User")
+    create.add_argument("email")
+    create.add_argument("--role", required=True, choices=[role.value for role in Role])
+    create.add_argument("--name")
+    create.add_argument("--password", help="else the first line of standard input, if any")
+    create.set_defaults(run=create_user)
+    for name, status, about in (
+        ("approve", Status.ACTIVE, "let a psychologist begin to work"),
+        ("block", Status.BLOCKED, "end every session and refuse new ones"),
+        ("unblock", Status.ACTIVE, "let a blocked person sign in again"),
+    ):
+        action = actions.add_parser(name, help=about)
+        action.add_argument("email")
+        action.set_defaults(run=change_status, status=status)
+    for name, run, about in (
+        ("token", print_session, "print a Session as one line of JSON"),
+        ("key", create_key, "an API key for a partner's server, shown this once"),
+    ):
+        action = actions.add_parser(name, help=about)
+        action.add_argument("email")
+        action.set_defaults(run=run)
+
+
+# -- Serving --
+
+
+async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    given = {name: getattr(arguments, name) for name in ("host", "port")}
+    settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
+    async with claim(settings):
+        await upgrade(settings.database)
+        runtime = make_runtime(settings)
+        app = build_app(runtime, NAMESPACES, [Relay(runtime, build_broker())])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port)
+            await site.start()
+            announce(settings, runner)
+            await wait_for_signal()
+        finally:
+            await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def claim(settings: Settings) -> AsyncIterator[None]:
+    """With embedded parts a second instance would miss half of what happens: it must not start."""
+    if settings.redis:
+        yield
+        return
+    try:
+        async with sole_instance(settings.database, settings.data_dir):
+            yield
+    except AlreadyRunning:
+        raise CannotDo(
+            "another instance runs on this database; several need REDIS_URL and PostgreSQL"
+        ) from None
+
+
+def announce(settings: Settings, runner: web.AppRunner) -> None:
+    host, port = runner.addresses[0][:2]
+    database = "SQLite" if settings.is_embedded else "PostgreSQL"
+    bus = "Redis" if settings.redis else "memory"
+    print(f"Emotrack on http://{host}:{port} ({database}, {bus})")  # noqa: T201 - says where to look
+    print(f"Documents:  http://{host}:{port}/docs", flush=True)  # noqa: T201 - the same
+
+
+async def wait_for_signal() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+# -- Tools; each may run beside a live server --
+
+
+async def migrate(settings: Settings, arguments: argparse.Namespace) -> None:
+    await upgrade(settings.database)
+
+
+async def seed(settings: Settings, arguments: argparse.Namespace) -> None:
+    if settings.environment == "production":
+        raise CannotDo("demo people have well-known passwords: not in production")
+    await upgrade(settings.database)
+    async with runtime_of(settings) as runtime:
+        for line in await demo.seed(runtime):
+            say(line)
+
+
+async def check(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with runtime_of(settings) as runtime:
+        checks: dict[str, Callable[[], Awaitable[str]]] = {
+            "database": lambda: check_database(runtime),
+            "redis": lambda: check_redis(settings),
+            "mail": runtime.mailer.check,
+        }
+        failed = False
+        say(f"ok    settings: {settings.environment}")
+        for name, run in checks.items():
+            try:
+                async with asyncio.timeout(10):
+                    say(f"ok    {name}: {await run()}")
+            except Exception as error:
+                failed = True
+                say(f"FAIL  {name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+    if failed:
+        raise CannotDo("something does not work")
+
+
+async def check_database(runtime: Runtime) -> str:
+    async with runtime.database.session(write=False) as db:
+        revision = await db.scalar(text("SELECT version_num FROM alembic_version"))
+    return f"{runtime.database.url.get_backend_name()}, revision {revision}"
+
+
+async def check_redis(settings: Settings) -> str:
+    if settings.redis is None:
+        return "not configured, a single instance keeps all in memory"
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(settings.redis, socket_timeout=3) as redis:
+        return f"Redis {(await redis.info('server'))['redis_version']}"
+
+
+async def write_docs(settings: Settings, arguments: argparse.Namespace) -> None:
+    for path in [*write_documents(NAMESPACES, ROOT / "docs"), *write_settings(ROOT)]:
+        say(str(path.relative_to(ROOT)))
+
+
+async def renew_epoch(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
+        say(await events.renew_epoch(ctx.db))
+
+
+async def create_user(settings: Settings, arguments: argparse.Namespace) -> None:
+    password = arguments.password
+    if password is None and not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\n") or None
+    name = arguments.name or arguments.email.partition("@")[0]
+    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
+        user = await people.create_user(ctx, arguments.email, Role(arguments.role), name, password)
+    say(user.model_dump_json())
+
+
+async def change_status(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
+        user = await people.change_status(ctx, arguments.email, arguments.status)
+    say(user.model_dump_json())
+
+
+async def print_session(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
+        session = await people.sign_in_as(ctx, arguments.email)
+    say(session.model_dump_json())
+
+
+async def create_key(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
+        key_id, secret = await people.create_api_key(ctx, arguments.email)
+    say(f'{{"client_id":"{key_id}","client_secret":"{secret}"}}')
+
+
+# -- Wiring --
+
+
+def make_runtime(settings: Settings) -> Runtime:
+    google = None
+    if settings.google_client_id:
+        google = Provider(
+            settings.google_issuer,
+            settings.google_client_id,
+            settings.google_client_secret.get_secret_value(),
+        )
+    return build_runtime(settings, build_mailer(settings), google)
+
+
+@contextlib.asynccontextmanager
+async def runtime_of(settings: Settings) -> AsyncIterator[Runtime]:
+    runtime = make_runtime(settings)
+    try:
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+def run_async(work: Awaitable[None]) -> None:
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = asyncio.new_event_loop
+
+    async def run() -> None:
+        await work
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(run())
+
+
+def explain_settings(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    return "; ".join(
+        f"{'_'.join(map(str, one['loc'])).upper()} {one['msg']}".strip() for one in problems
+    )
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the answer of a command
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The kernel: contract, dispatch, delivery, sign-in and limits. It knows no noun."""

@@ -1,0 +1,173 @@
+"""Who is asking: passwords, access tokens, and the session behind them."""
+
+import asyncio
+import hashlib
+import secrets
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import jwt
+from passlib.context import CryptContext
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server.errors import TokenExpired, Unauthenticated, Unavailable
+from storage import accounts
+from storage.accounts import Role, Status
+
+ISSUER = "emotrack"
+NOBODYS_HASH = "$2b$12$j9ySIdwdT5MLPP.r7LHXWupTDvYP/FI6lsOng4S37jBPdE9pnnxji"
+"""Compared with when there is no account, at the cost of a real comparison."""
+
+HASHING_THREADS = 2
+MAX_WAITING = 64
+"""Passwords that may wait for a thread; at a quarter of a second each, more would time out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A signed-in person, as far as the kernel cares."""
+
+    id: int
+    role: Role
+    session_id: int
+    locale: str
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    user_id: int
+    session_id: int
+    expires_at: datetime
+
+
+class Passwords:
+    """bcrypt in a few threads of its own, so that sign-ins never hold up the event loop."""
+
+    def __init__(self) -> None:
+        self._context = CryptContext(schemes=["bcrypt"], bcrypt__truncate_error=True)
+        self._pool = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="bcrypt")
+        self._waiting = 0
+
+    async def hash(self, password: str) -> str:
+        return str(await self._run(self._context.hash, password))
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether the password is right; takes as long where there is none to compare with."""
+        if len(password.encode()) > 72 or "\0" in password:
+            # bcrypt would refuse it, so it is nobody's password.
+            password, stored = "", None
+        if stored is None:
+            await self._run(self._context.verify, password, NOBODYS_HASH)
+            return False
+        return bool(await self._run(self._context.verify, password, stored))
+
+    async def _run(self, function, *args):  # type: ignore[no-untyped-def]  # passlib is untyped
+        if self._waiting >= MAX_WAITING:
+            raise Unavailable(retry_after=5)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Tokens:
+    """Access tokens: JWTs signed with the first key, accepted under any of them."""
+
+    def __init__(self, *, keys: list[str], algorithm: str, minutes: float) -> None:
+        self._keys = keys
+        self._algorithm = algorithm
+        self.lifetime = timedelta(minutes=minutes)
+
+    def issue(self, *, user_id: int, role: str, session_id: int, at: datetime, jti: str) -> str:
+        """The token is a function of these values alone: a repeated refresh gets it again."""
+        claims = {
+            "iss": ISSUER,
+            "sub": str(user_id),
+            "sid": session_id,
+            "role": role,
+            "iat": int(at.timestamp()),
+            "exp": int((at + self.lifetime).timestamp()),
+            "jti": jti,
+        }
+        return jwt.encode(claims, self._keys[0], self._algorithm)
+
+    def read(self, token: str) -> Claims:
+        """Raises: Unauthenticated, TokenExpired."""
+        for key in self._keys:
+            try:
+                claims = jwt.decode(
+                    token,
+                    key,
+                    algorithms=[self._algorithm],
+                    issuer=ISSUER,
+                    options={"require": ["exp", "iat", "sub", "jti", "iss"]},
+                )
+                return Claims(
+                    user_id=int(claims["sub"]),
+                    session_id=int(claims["sid"]),
+                    expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+                )
+            except jwt.ExpiredSignatureError:
+                raise TokenExpired from None
+            except jwt.InvalidSignatureError:
+                continue
+            except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
+                break
+        raise Unauthenticated
+
+    def seal(self, purpose: str, parts: list[str], lifetime: timedelta, now: datetime) -> str:
+        """Values for a client to bring back unchanged, signed and good for a while."""
+        claims = {"aud": purpose, "parts": parts, "exp": int((now + lifetime).timestamp())}
+        return jwt.encode(claims, self._keys[0], self._algorithm)
+
+    def unseal(self, purpose: str, sealed: str) -> list[str] | None:
+        for key in self._keys:
+            try:
+                claims = jwt.decode(sealed, key, algorithms=[self._algorithm], audience=purpose)
+                return [str(part) for part in claims["parts"]]
+            except (jwt.InvalidTokenError, KeyError):
+                continue
+        return None
+
+    def derive(self, purpose: str, *parts: str) -> str:
+        """An unguessable token that the same parts give again; nothing needs to keep it."""
+        text = "\0".join((purpose, *parts))
+        return hashlib.blake2b(text.encode(), key=self._keys[0].encode()[:64]).hexdigest()
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def hash_token(token: str) -> str:
+    """What is stored of a random token: it has enough entropy for a plain SHA-256."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def identify(db: AsyncSession, claims: Claims, now: datetime) -> Identity:
+    """The person behind a valid token, if the session still lives.
+
+    Raises: Unauthenticated.
+    """
+    found = await accounts.get_live_session(db, claims.session_id, now)
+    if found is None or found[1].id != claims.user_id:
+        raise Unauthenticated
+    session, user = found
+    return Identity(
+        id=user.id,
+        role=Role(user.role),
+        session_id=session.id,
+        locale=user.locale,
+        pending=user.status == Status.PENDING,
+    )

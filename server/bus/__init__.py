@@ -1,0 +1,69 @@
+"""Between instances: who must hear of what, and who is there."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One event for one person's sockets; `data` is JSON text. A signal has no `seq`."""
+
+    user_id: int
+    namespace: str
+    event: str
+    data: str
+    at: datetime
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Sessions of one person that ended: their sockets must go."""
+
+    user_id: int
+    session_ids: tuple[int, ...]
+
+
+Message = Notice | Cut
+
+
+class Listener(Protocol):
+    """What the bus tells the instance that holds it."""
+
+    def receive(self, message: Message) -> None:
+        """A message for somebody with a subscription here."""
+
+    def recovered(self) -> None:
+        """Messages may have been lost; the log knows them."""
+
+    def departed(self, user_id: int) -> None:
+        """The last instance that held this person died without saying so."""
+
+
+class Bus(Protocol):
+    """At most once, unordered: a hint. What must arrive is in the event log."""
+
+    @property
+    def healthy(self) -> bool: ...
+
+    async def start(self, listener: Listener) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Hand messages to every instance that subscribed to their people; never waits."""
+
+    async def subscribe(self, user_id: int) -> None:
+        """Receive this person's messages from now on (or, Redis away, as soon as it is back)."""
+
+    def unsubscribe(self, user_id: int) -> None: ...
+
+    async def arrive(self, user_id: int) -> bool:
+        """Note that the person has a socket here; True if they were nowhere before."""
+
+    async def depart(self, user_id: int) -> bool:
+        """Note that the person's last socket here has gone; True if they are nowhere now."""
+
+    async def find_online(self, user_ids: Collection[int]) -> set[int]: ...

@@ -1,0 +1,47 @@
+"""The bus of a single process."""
+
+from collections.abc import Collection, Sequence
+
+from server.bus import Listener, Message
+
+
+class MemoryBus:
+    """Hands every message straight to the one listener there is."""
+
+    healthy = True
+
+    def __init__(self) -> None:
+        self._listener: Listener | None = None
+        self._subscribed: set[int] = set()
+        self._present: set[int] = set()
+
+    async def start(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def stop(self) -> None:
+        self._listener = None
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        if self._listener is not None:
+            for message in messages:
+                if message.user_id in self._subscribed:
+                    self._listener.receive(message)
+
+    async def subscribe(self, user_id: int) -> None:
+        self._subscribed.add(user_id)
+
+    def unsubscribe(self, user_id: int) -> None:
+        self._subscribed.discard(user_id)
+
+    async def arrive(self, user_id: int) -> bool:
+        came = user_id not in self._present
+        self._present.add(user_id)
+        return came
+
+    async def depart(self, user_id: int) -> bool:
+        left = user_id in self._present
+        self._present.discard(user_id)
+        return left
+
+    async def find_online(self, user_ids: Collection[int]) -> set[int]:
+        return self._present.intersection(user_ids)

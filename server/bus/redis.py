@@ -1,0 +1,312 @@
+"""The bus of several processes: a Redis channel for every connected person."""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import orjson
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from server import metrics
+from server.bus import Cut, Listener, Message, Notice
+from server.log import get_logger
+from server.payload import iso
+
+log = get_logger(__name__)
+
+TIMEOUT = 2.0
+SUBSCRIBE_TIMEOUT = 1.0
+BEAT = 3.0
+ALIVE_FOR = 10
+MAX_BACKOFF = 2.0
+OUTGOING = 10_000
+"""Messages kept for a slow Redis; older ones are dropped, for the log has them."""
+
+
+class RedisBus:
+    """Publishes to a person's channel, subscribes to those of the people connected here.
+
+    So an instance decodes only what its own sockets need, and its cost does not grow with the
+    traffic of the others. Nothing here is relied on: a lost message is found in the log.
+    """
+
+    def __init__(self, url: str, deployment: str) -> None:
+        self.healthy = False
+        self._instance = secrets.token_hex(8)
+        self._prefix = f"emotrack:{deployment}"
+        self._redis = _connect(url, timeout=TIMEOUT)
+        self._subscriber = _connect(url, timeout=None)
+        self._listener: Listener | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wanted: set[int] = set()
+        self._subscribed: set[int] = set()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._wanted_changed = asyncio.Event()
+        self._outgoing: deque[Message] = deque(maxlen=OUTGOING)
+        self._published = asyncio.Event()
+        self._present: set[int] = set()
+
+    async def start(self, listener: Listener) -> None:
+        self._listener = listener
+        self._tasks = [
+            asyncio.create_task(self._stay_subscribed()),
+            asyncio.create_task(self._send()),
+            asyncio.create_task(self._stay_alive()),
+        ]
+
+    async def stop(self) -> None:
+        self._listener = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await self._retire(self._instance)
+            await self._redis.delete(self._key("alive", self._instance))
+        await self._redis.aclose()
+        await self._subscriber.aclose()
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            # People on this instance do not wait for Redis, nor miss anything when it is away.
+            if message.user_id in self._wanted and self._listener is not None:
+                self._listener.receive(message)
+            self._outgoing.append(message)
+        self._published.set()
+
+    async def subscribe(self, user_id: int) -> None:
+        self._wanted.add(user_id)
+        if user_id in self._subscribed:
+            return
+        future = self._waiting.setdefault(user_id, asyncio.get_running_loop().create_future())
+        self._wanted_changed.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(future), SUBSCRIBE_TIMEOUT)
+
+    def unsubscribe(self, user_id: int) -> None:
+        self._wanted.discard(user_id)
+        self._wanted_changed.set()
+
+    # -- Presence: a person is on a set of instances, an instance is alive while its key is --
+
+    async def arrive(self, user_id: int) -> bool:
+        self._present.add(user_id)
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.smembers(self._key("online", user_id))
+            self._enrol(pipe, [user_id])
+            others = (await pipe.execute())[0] - {self._instance.encode()}
+            return not await self._find_alive(others)
+        except (RedisError, OSError):
+            return True
+
+    async def depart(self, user_id: int) -> bool:
+        self._present.discard(user_id)
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.srem(self._key("online", user_id), self._instance)
+            pipe.srem(self._key("users", self._instance), user_id)
+            pipe.smembers(self._key("online", user_id))
+            others = (await pipe.execute())[-1]
+            if user_id in self._present:
+                # They came back while Redis was told that they had gone.
+                await self.arrive(user_id)
+                return False
+            return not await self._find_alive(others)
+        except (RedisError, OSError):
+            return True
+
+    async def find_online(self, user_ids: Collection[int]) -> set[int]:
+        users = list(user_ids)
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            for user_id in users:
+                pipe.smembers(self._key("online", user_id))
+            places: list[set[bytes]] = await pipe.execute()
+            alive = await self._find_alive(set().union(*places))
+        except (RedisError, OSError):
+            return self._present.intersection(users)
+        here = self._present.intersection(users)
+        return here | {user for user, held in zip(users, places, strict=True) if held & alive}
+
+    async def _find_alive(self, instances: Iterable[bytes]) -> set[bytes]:
+        names = list(instances)
+        if not names:
+            return set()
+        marks = await self._redis.mget([self._key("alive", name.decode()) for name in names])
+        return {name for name, mark in zip(names, marks, strict=True) if mark is not None}
+
+    def _enrol(self, pipe: Any, user_ids: Iterable[int]) -> None:
+        for user_id in user_ids:
+            pipe.sadd(self._key("online", user_id), self._instance)
+            pipe.sadd(self._key("users", self._instance), user_id)
+
+    async def _stay_alive(self) -> None:
+        while True:
+            try:
+                await self._beat()
+            except (RedisError, OSError) as error:
+                log.warning("bus.beat_failed", error=type(error).__name__)
+            await asyncio.sleep(BEAT)
+
+    async def _beat(self) -> None:
+        alive = self._key("alive", self._instance)
+        if await self._redis.set(alive, 1, ex=ALIVE_FOR, get=True) is None:
+            # A first beat, a Redis restarted empty, or a long freeze: say again who is here.
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.sadd(self._key("instances"), self._instance)
+            self._enrol(pipe, self._present)
+            await pipe.execute()
+        known = await _async(self._redis.smembers(self._key("instances")))
+        for dead in known - await self._find_alive(known):
+            await self._retire(dead.decode())
+
+    async def _retire(self, instance: str) -> None:
+        """Remove a dead instance; whoever gets there first announces the people it held."""
+        if not await _async(self._redis.srem(self._key("instances"), instance)):
+            return
+        users = [
+            int(user) for user in await _async(self._redis.smembers(self._key("users", instance)))
+        ]
+        pipe = self._redis.pipeline(transaction=False)
+        for user_id in users:
+            pipe.srem(self._key("online", user_id), instance)
+        pipe.delete(self._key("users", instance))
+        await pipe.execute()
+        still = await self.find_online(users)
+        for user_id in users:
+            if user_id not in still and self._listener is not None:
+                self._listener.departed(user_id)
+
+    # -- Sending --
+
+    async def _send(self) -> None:
+        while True:
+            await self._published.wait()
+            self._published.clear()
+            pipe = self._redis.pipeline(transaction=False)
+            while self._outgoing:
+                message = self._outgoing.popleft()
+                pipe.publish(self._channel(message.user_id), self._encode(message))
+            try:
+                await pipe.execute()
+            except (RedisError, OSError) as error:
+                metrics.bus_lost.inc(len(pipe))
+                log.warning("bus.publish_failed", error=type(error).__name__)
+
+    def _encode(self, message: Message) -> bytes:
+        if isinstance(message, Cut):
+            return orjson.dumps([self._instance, list(message.session_ids)])
+        head = [self._instance, message.namespace, message.event, message.seq, iso(message.at)]
+        return orjson.dumps(head) + b"\n" + message.data.encode()
+
+    def _decode(self, user_id: int, raw: bytes) -> Message | None:
+        head, _, data = raw.partition(b"\n")
+        instance, *rest = orjson.loads(head)
+        if instance == self._instance:
+            return None
+        if len(rest) == 1:
+            return Cut(user_id, tuple(rest[0]))
+        namespace, event, seq, at = rest
+        return Notice(user_id, namespace, event, data.decode(), datetime.fromisoformat(at), seq)
+
+    # -- Receiving --
+
+    async def _stay_subscribed(self) -> None:
+        backoff = 0.05
+        while True:
+            try:
+                async with self._subscriber.pubsub() as pubsub:
+                    await self._follow(pubsub)
+            except (RedisError, OSError, TimeoutError) as error:
+                if self.healthy:
+                    backoff = 0.05
+                    log.warning("bus.subscription_lost", error=type(error).__name__)
+            self.healthy = False
+            self._subscribed.clear()
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            backoff = min(2 * backoff, MAX_BACKOFF)
+
+    async def _follow(self, pubsub: PubSub) -> None:
+        # A channel of its own keeps the subscription open while nobody is connected.
+        await pubsub.subscribe(self._key("instance", self._instance))
+        adjusting = asyncio.create_task(self._adjust(pubsub))
+        try:
+            quiet = False
+            while not adjusting.done():
+                raw = await pubsub.get_message(timeout=TIMEOUT)
+                if raw is None and quiet:
+                    raise TimeoutError("Redis does not answer")
+                if raw is None:
+                    quiet = True
+                    await pubsub.ping()
+                else:
+                    quiet = False
+                    self._take(raw)
+            adjusting.result()
+        finally:
+            adjusting.cancel()
+            await asyncio.gather(adjusting, return_exceptions=True)
+
+    async def _adjust(self, pubsub: PubSub) -> None:
+        """Keep the subscriptions as wanted, all changes of a moment in one command."""
+        asked: set[int] = set()
+        while True:
+            self._wanted_changed.clear()
+            if more := self._wanted - asked:
+                asked |= more
+                await pubsub.subscribe(*map(self._channel, more))
+            if fewer := asked - self._wanted:
+                asked -= fewer
+                self._subscribed -= fewer
+                await pubsub.unsubscribe(*map(self._channel, fewer))
+            await self._wanted_changed.wait()
+
+    def _take(self, raw: dict[str, Any]) -> None:
+        channel = raw["channel"].decode() if raw["channel"] else ""
+        kind, is_person = raw["type"], channel.startswith(f"{self._prefix}:user:")
+        user_id = int(channel.rpartition(":")[2]) if is_person else 0
+        if kind == "subscribe":
+            if is_person and user_id in self._wanted:
+                self._subscribed.add(user_id)
+                if future := self._waiting.pop(user_id, None):
+                    future.set_result(None)
+            if not self.healthy and self._subscribed >= self._wanted:
+                self.healthy = True
+                if self._listener is not None:
+                    self._listener.recovered()
+        elif kind == "message" and is_person and self._listener is not None:
+            message = self._decode(user_id, raw["data"])
+            if message is not None:
+                self._listener.receive(message)
+
+    def _channel(self, user_id: int) -> str:
+        return self._key("user", user_id)
+
+    def _key(self, *parts: object) -> str:
+        return ":".join([self._prefix, *map(str, parts)])
+
+
+def _connect(url: str, *, timeout: float | None) -> "Redis":
+    return cast(
+        "Redis",
+        Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        ),
+    )
+
+
+async def _async(answer: Awaitable[Any] | Any) -> Any:
+    """redis-py types its asynchronous commands as perhaps synchronous."""
+    return await answer

@@ -1,0 +1,200 @@
+"""What happens to every request, from a socket or over HTTP, until its answer is known."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from server import metrics
+from server.auth import Identity
+from server.context import Caller, Context, new_unit
+from server.contract import EVERYONE, PUBLIC, Call, Event
+from server.errors import (
+    Conflict,
+    Error,
+    Field,
+    Forbidden,
+    Internal,
+    Invalid,
+    Unauthenticated,
+    Unavailable,
+)
+from server.log import get_logger
+from server.payload import Change, Payload, find_unstorable
+from server.runtime import Runtime
+from server.work import Unit, run_unit
+from storage import accounts, replies
+from storage.accounts import Status
+from storage.database import is_unavailable
+
+log = get_logger(__name__)
+
+TIMEOUT = 15.0
+"""Seconds after which any request is answered `unavailable`."""
+
+MAX_FIELDS = 20
+"""Problems named in one `invalid` answer."""
+
+Result = TypeVar("Result")
+Model = TypeVar("Model", bound=Payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call that was let in: who makes it, from where, with what."""
+
+    call: Call
+    caller: Caller
+    user: Identity | None
+    payload: Payload
+
+
+async def admit(
+    runtime: Runtime,
+    call: Call,
+    caller: Caller,
+    user: Identity | None,
+    raw: Any,
+    *,
+    from_strings: bool = False,
+) -> Request:
+    """Let a request in, or raise the error that says why not."""
+    who = str(user.id) if user else caller.address
+    await runtime.limits.hit(call.rate, full_name(call), who, shared=call.roles == PUBLIC)
+    if call.roles != PUBLIC:
+        await _check_role(runtime, call, user)
+    return Request(call, caller, user, validate(call.request, raw, from_strings=from_strings))
+
+
+async def perform(runtime: Runtime, request: Request) -> Any:
+    """Run the function in its unit of work; the answer is what it returned, as JSON text.
+
+    A repeated `client_ref` gets the first answer, in the same text.
+    """
+    call = request.call
+
+    async def run(unit: Unit) -> Any:
+        ctx = Context(runtime, unit, now, request.caller, request.user)
+        if isinstance(call, Event) and isinstance(request.payload, Change):
+            return await _run_once(ctx, call, request.payload)
+        return await call.function(ctx, request.payload)
+
+    now = runtime.clock()
+    return await run_unit(
+        lambda: new_unit(runtime, now, request.caller, request.user, write=not call.reads), run
+    )
+
+
+async def _run_once(ctx: Context, event: Event, payload: Change) -> Any:
+    if payload.client_ref is None:
+        return await event.function(ctx, payload)
+    key = (ctx.user.id, full_name(event), payload.client_ref)
+    digest = payload.digest()
+    before = await replies.claim_reply(ctx.db, *key, digest, ctx.now)
+    if before is not None:
+        if before.request_hash != digest:
+            raise Conflict
+        return Ready(before.answer)
+    answer = dump(await event.function(ctx, payload))
+    await replies.store_reply(ctx.db, *key, answer)
+    return Ready(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer that is JSON text already."""
+
+    text: str
+
+
+def dump(answer: Any) -> str:
+    return answer.text if isinstance(answer, Ready) else to_json(answer).decode()
+
+
+async def guarded(
+    name: str,
+    work: Callable[[], Awaitable[Result]],
+    *,
+    at_least: float = 0,
+    timeout: float = TIMEOUT,
+) -> Result | Error:
+    """Whatever goes wrong becomes one of our errors, within bounded time; counted and timed."""
+    started = perf_counter()
+    outcome: Result | Error
+    try:
+        async with asyncio.timeout(timeout):
+            outcome = await work()
+    except Exception as error:
+        outcome = translate(error)
+    code = outcome.code if isinstance(outcome, Error) else "ok"
+    metrics.calls.labels(name, code).inc()
+    metrics.call_seconds.labels(name).observe(perf_counter() - started)
+    log.debug("call", call=name, outcome=code)
+    if at_least:
+        await asyncio.sleep(at_least - (perf_counter() - started))
+    return outcome
+
+
+def translate(error: Exception) -> Error:
+    if isinstance(error, Error):
+        return error
+    if is_unavailable(error):
+        log.warning("call.unavailable", error=type(error).__name__)
+        return Unavailable(retry_after=1)
+    log.error("call.failed", exc_info=_without_values(error))
+    return Internal()
+
+
+def validate(model: type[Model], raw: Any, *, from_strings: bool = False) -> Model:
+    """The payload as its type; `from_strings` reads numbers out of a query.
+
+    Raises: Invalid, naming what is wrong field by field.
+    """
+    if not isinstance(raw, dict):
+        raise Invalid.of("", "object_expected", "The payload must be one JSON object")
+    if found := find_unstorable(raw):
+        raise Invalid.of(*found, "This nests too deep or holds a NUL character")
+    try:
+        if from_strings:
+            return model.model_validate_strings(raw, strict=False)
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        raise Invalid(
+            fields=[
+                Field(
+                    path=".".join(str(part)[:100] for part in problem["loc"]),
+                    code=problem["type"],
+                    message=problem["msg"],
+                )
+                for problem in problems[:MAX_FIELDS]
+            ]
+        ) from None
+
+
+def full_name(call: Call) -> str:
+    return f"{call.namespace} {call.name}" if isinstance(call, Event) else call.name
+
+
+async def _check_role(runtime: Runtime, call: Call, user: Identity | None) -> None:
+    if user is None:
+        raise Unauthenticated
+    if user.role not in call.roles:
+        raise Forbidden
+    if user.pending and call.roles != EVERYONE:
+        async with runtime.database.session(write=False) as db:
+            now = await accounts.get_user(db, user.id)
+        # Approval must not ask for a new sign-in.
+        if now is None or now.status != Status.ACTIVE:
+            raise Forbidden
+
+
+def _without_values(error: Exception) -> Exception:
+    """Database errors quote their parameters, which are what people wrote."""
+    if hasattr(error, "hide_parameters"):
+        error.hide_parameters = True
+    return error

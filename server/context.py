@@ -1,0 +1,143 @@
+"""What a handler or a job may use: the person asking, the transaction, and ways to tell others."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server import texts
+from server.auth import Identity, new_id
+from server.bus import Cut, Notice
+from server.errors import Unauthenticated
+from server.limits import Rate
+from server.outgoing import Job, Push, Signal, Value
+from server.runtime import Runtime
+from server.work import Unit
+from storage.audit import Deed
+from storage.events import Push as LoggedPush
+from storage.outbox import NewJob
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where a request comes from, as plain values; a job has none."""
+
+    address: str = ""
+    user_agent: str = ""
+    locale: str = texts.DEFAULT_LOCALE
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    runtime: Runtime
+    unit: Unit
+    now: datetime
+    caller: Caller
+    actor: Identity | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, runtime: Runtime, caller: Caller | None = None, actor: Identity | None = None
+    ) -> AsyncIterator["Context"]:
+        """A context with a unit of work of its own; without an actor, the system's."""
+        caller = caller or Caller()
+        now = runtime.clock()
+        async with new_unit(runtime, now, caller, actor) as unit:
+            yield cls(runtime, unit, now, caller, actor)
+
+    @property
+    def user(self) -> Identity:
+        if self.actor is None:
+            raise Unauthenticated
+        return self.actor
+
+    @property
+    def locale(self) -> str:
+        return self.actor.locale if self.actor else self.caller.locale
+
+    @property
+    def db(self) -> AsyncSession:
+        """The transaction; it begins with its first statement and the edge commits it."""
+        return self.unit.db
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator["Context"]:
+        """A unit of work that is committed at the end of the block, whatever comes after.
+
+        Raises: RuntimeError inside an open transaction, which would wait for itself.
+        """
+        if self.unit.is_open:
+            raise RuntimeError("a unit of work is open: nothing may be nested in it")
+        async with Context.open(self.runtime, self.caller, self.actor) as inner:
+            yield inner
+
+    def push(self, push: Push[Value], data: Value, *, to: Iterable[int]) -> None:
+        """Tell people, reliably: logged in this transaction, delivered after it, replayed."""
+        text = data.model_dump_json()
+        self.unit.pushes.extend(
+            LoggedPush(user_id, push.namespace, push.name, text) for user_id in to
+        )
+
+    def signal(self, signal: Signal[Value], data: Value, *, to: Iterable[int]) -> None:
+        """Tell people, perhaps: sent once after the commit, to whoever is connected."""
+        text = data.model_dump_json()
+        for user_id in to:
+            self.unit.say(Notice(user_id, signal.namespace, signal.name, text, self.now))
+
+    def enqueue(
+        self,
+        job: Job[Value],
+        payload: Value,
+        *,
+        key: str | None = None,
+        delay: timedelta = timedelta(0),
+    ) -> None:
+        """Do this later, surely: at most one pending job per key, due after the delay."""
+        self.unit.jobs.append(
+            NewJob(
+                job=job.name,
+                key=key,
+                payload=payload.model_dump_json(),
+                request_id=self.caller.request_id,
+                due_at=self.now + delay,
+            )
+        )
+
+    def audit(self, action: str, *, subject_id: int | None = None, **detail: Any) -> None:
+        self.unit.deeds.append(Deed(action, subject_id, detail))
+
+    def cut(self, user_id: int, session_ids: Iterable[int]) -> None:
+        """Close the sockets of sessions that end with this transaction, on every instance."""
+        ended = tuple(session_ids)
+        if ended:
+            self.unit.say(Cut(user_id, ended))
+
+    async def throttle(self, rate: Rate, *key: str) -> None:
+        """Count an attempt that attackers would repeat, over all instances.
+
+        Raises: RateLimited.
+        """
+        await self.runtime.limits.hit(rate, *key, shared=True)
+
+
+def new_unit(
+    runtime: Runtime,
+    now: datetime,
+    caller: Caller,
+    actor: Identity | None,
+    *,
+    write: bool = True,
+) -> Unit:
+    return Unit(
+        runtime,
+        now,
+        actor_id=actor.id if actor else None,
+        address=caller.address or None,
+        write=write,
+    )

@@ -1,0 +1,279 @@
+"""What clients may ask and what they are told, declared once, on the function that does it."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from server.context import Context, Identity
+from server.errors import Error
+from server.limits import Rate
+from server.outgoing import Job, Push, Signal
+from server.payload import Change, Payload
+from storage.accounts import Role
+
+PUBLIC: frozenset[Role] = frozenset()
+"""For routes that ask for no sign-in."""
+
+EVERYONE = frozenset(Role)
+"""Any signed-in person, also one who still waits for approval."""
+
+RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
+"""Names that Socket.IO keeps for itself; a client that sends one is refused."""
+
+_EVENT_NAME = re.compile(r"[a-z]+(_[a-z]+)*:[a-z]+(_[a-z]+)*")
+_RAISES = re.compile(r"^\s*Raises:\s*([a-z_,\s]+)\.", re.MULTILINE)
+
+In = TypeVar("In", bound=Payload)
+Out = TypeVar("Out")
+Value = TypeVar("Value", bound=Payload)
+Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[In]):
+    """One person's request among those of a batch."""
+
+    user: Identity
+    request: In
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie to set; `max_age` in seconds, 0 deletes it."""
+
+    name: str
+    value: str
+    path: str
+    max_age: int
+    same_site: str = "Strict"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[Out]):
+    """A route's answer together with cookies."""
+
+    body: Out
+    cookies: tuple[Cookie, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    location: str
+    cookies: tuple[Cookie, ...] = ()
+
+
+class PresenceChanged(Protocol):
+    def __call__(self, ctx: Context, user_id: int, *, online: bool) -> Awaitable[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an event and a route have in common: who may ask, for what, how often."""
+
+    name: str
+    function: Callable[..., Awaitable[Any]]
+    request: type[Payload]
+    response: Any
+    roles: frozenset[Role]
+    rate: Rate
+    reads: bool
+    at_least: float
+    about: str
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Call):
+    namespace: str
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Call):
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(slots=True)
+class Namespace:
+    """The events, routes, pushes and jobs of one noun."""
+
+    name: str
+    about: str
+    events: dict[str, Event] = field(default_factory=dict)
+    routes: dict[str, Route] = field(default_factory=dict)
+    pushes: dict[str, Push[Any]] = field(default_factory=dict)
+    signals: dict[str, Signal[Any]] = field(default_factory=dict)
+    jobs: dict[str, Job[Any]] = field(default_factory=dict)
+    on_connected: Callable[[Context], Awaitable[None]] | None = None
+    on_presence: PresenceChanged | None = None
+
+    def on(
+        self,
+        name: str,
+        *,
+        roles: frozenset[Role],
+        rate: Rate,
+        reads: bool = False,
+        batch: int = 0,
+        at_least: float = 0,
+    ) -> Callable[[Function], Function]:
+        """Declare an event that clients may send, answered by the decorated function.
+
+        The function takes `(ctx, request)` and returns the answer. With `batch` it takes up to
+        that many requests at once and returns an answer or an error for each. `at_least` is how
+        many seconds an answer takes, where its time would tell what the answer does not.
+        """
+
+        def declare(function: Function) -> Function:
+            _check_event(name, self.events)
+            request, response = _read_signature(function, batched=batch > 0)
+            if roles == PUBLIC:
+                raise TypeError(f"{name} needs roles: a socket always belongs to somebody")
+            if not reads and not issubclass(request, Change):
+                raise TypeError(f"{name} changes something, so its request must be a Change")
+            self.events[name] = Event(
+                name,
+                function,
+                request,
+                response,
+                roles,
+                rate,
+                reads,
+                at_least,
+                _read_about(function),
+                _read_errors(function),
+                self.name,
+                batch,
+            )
+            return function
+
+        return declare
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        roles: frozenset[Role],
+        rate: Rate,
+        status: int = 200,
+        reads: bool = False,
+        at_least: float = 0,
+    ) -> Callable[[Function], Function]:
+        """Declare an HTTP route. Its request is the JSON body, or the query of a GET."""
+
+        def declare(function: Function) -> Function:
+            name = f"{method} {path}"
+            _check_new(name, self.routes)
+            request, response = _read_signature(function, batched=False)
+            self.routes[name] = Route(
+                name,
+                function,
+                request,
+                response,
+                roles,
+                rate,
+                reads,
+                at_least,
+                _read_about(function),
+                _read_errors(function),
+                method,
+                path,
+                status,
+            )
+            return function
+
+        return declare
+
+    def push(self, name: str, data: type[Value], about: str) -> Push[Value]:
+        _check_event(name, self.pushes)
+        self.pushes[name] = push = Push(self.name, name, data, about)
+        return push
+
+    def signal(self, name: str, data: type[Value], about: str) -> Signal[Value]:
+        _check_new(name, self.signals)
+        self.signals[name] = signal = Signal(self.name, name, data, about)
+        return signal
+
+    def job(self, name: str, payload: type[Value]) -> Job[Value]:
+        _check_new(name, self.jobs)
+        self.jobs[name] = job = Job(name, payload)
+        return job
+
+    def connected(self, function: Function) -> Function:
+        """Declare what happens each time a socket has joined the namespace."""
+        if self.on_connected is not None:
+            raise TypeError(f"{self.name} has a function for connected sockets already")
+        self.on_connected = function
+        return function
+
+    def presence(self, function: PresenceChanged) -> PresenceChanged:
+        """Declare what happens when a person's first socket comes and when the last one goes."""
+        if self.on_presence is not None:
+            raise TypeError(f"{self.name} has a function for presence already")
+        self.on_presence = function
+        return function
+
+
+def by_name(namespaces: Sequence[Namespace]) -> dict[str, Namespace]:
+    named = {namespace.name: namespace for namespace in namespaces}
+    if len(named) < len(namespaces):
+        raise TypeError("a namespace is declared twice")
+    return named
+
+
+def _check_event(name: str, table: Mapping[str, Any]) -> None:
+    if not _EVENT_NAME.fullmatch(name):
+        raise TypeError(f"{name!r} is no event name: these are like entity:action")
+    _check_new(name, table)
+
+
+def _check_new(name: str, table: Mapping[str, Any]) -> None:
+    if name in table:
+        raise TypeError(f"{name} is declared twice")
+
+
+def _read_signature(function: Callable[..., Any], *, batched: bool) -> tuple[type[Payload], Any]:
+    hints = get_type_hints(function)
+    names = list(inspect.signature(function).parameters)
+    if len(names) != 2 or hints.get(names[0]) is not Context:
+        raise TypeError(f"{function.__qualname__} must take (ctx: Context, request)")
+    request, response = hints[names[1]], hints.get("return")
+    if batched:
+        request, response = _unwrap_batch(function, request, response)
+    if not (inspect.isclass(request) and issubclass(request, Payload)):
+        raise TypeError(f"{function.__qualname__} must take a Payload")
+    if get_origin(response) is Reply:
+        (response,) = get_args(response)
+    return request, None if response in (NoneType, Redirect) else response
+
+
+def _unwrap_batch(function: Callable[..., Any], request: Any, response: Any) -> tuple[Any, Any]:
+    (asked,) = get_args(request) or (None,)
+    (either,) = get_args(response) or (None,)
+    if get_origin(request) is not Sequence or get_origin(asked) is not Asked:
+        raise TypeError(f"{function.__qualname__} must take a Sequence[Asked[…]]")
+    if get_origin(either) not in (Union, UnionType) or Error not in get_args(either):
+        raise TypeError(f"{function.__qualname__} must return a list[… | Error]")
+    (answer,) = (option for option in get_args(either) if option is not Error)
+    return get_args(asked)[0], answer
+
+
+def _read_about(function: Callable[..., Any]) -> str:
+    text = inspect.getdoc(function)
+    if not text:
+        raise TypeError(f"{function.__qualname__} must have a docstring")
+    return _RAISES.sub("", text).strip()
+
+
+def _read_errors(function: Callable[..., Any]) -> tuple[str, ...]:
+    match = _RAISES.search(inspect.getdoc(function) or "")
+    codes = tuple(re.findall(r"[a-z_]+", match.group(1))) if match else ()
+    if unknown := set(codes) - set(Error.known):
+        raise TypeError(f"{function.__qualname__} raises unknown errors: {sorted(unknown)}")
+    return codes

@@ -1,0 +1,355 @@
+"""From bus and log to sockets: every push once, in order, whatever gets lost on the way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Protocol
+
+import orjson
+from engineio.packet import Packet as Frame
+
+from server import metrics
+from server.bus import Cut, Message, Notice
+from server.context import Context
+from server.contract import Namespace
+from server.log import get_logger
+from server.runtime import Runtime
+from server.transport import Client, Transport, event_frame
+from storage import accounts, events
+
+log = get_logger(__name__)
+
+PAGE = 200
+MAX_REPLAY = 10_000
+MAX_WAITING = 64
+GAP_PATIENCE = 0.03
+"""Seconds to wait for what another instance may publish a moment later, before reading the log."""
+
+CHECK_TAIL = 3.0
+CHECK_SESSIONS = 1.0
+OVERLAP = timedelta(seconds=10)
+"""Ended sessions read again each time: a slow transaction commits late."""
+
+DRAIN_TIMEOUT = 60.0
+READY = "stream:ready"
+
+
+class Follower(Protocol):
+    """Somebody who follows one person's stream in one namespace."""
+
+    namespace: str
+
+    def offer(self, notice: Notice) -> None: ...
+
+    def behind(self, head: int) -> None:
+        """The stream has got as far as `head`, as far as is known."""
+
+
+@dataclass(slots=True)
+class Start:
+    """Where a stream is to be followed from; see `stream:ready` on the wire."""
+
+    head: int
+    after: int
+    epoch: str
+    reset: bool
+
+
+class Feed:
+    """A socket's place in its stream: the cursor, and one way to catch up for every cause.
+
+    Joining, a gap between live events and a tail that the bus lost all end in the same loop: read
+    the log from the cursor until nothing newer is known. It has no `await` between its last look
+    at what is known and its end, so nothing can slip between replay and live.
+    """
+
+    def __init__(self, client: Client, delivery: "Delivery") -> None:
+        self.namespace = client.namespace
+        self._client = client
+        self._delivery = delivery
+        self._started = False
+        self._last = 0
+        self._known = 0
+        self._early: dict[int, Notice] = {}
+        self._catching_up: asyncio.Task[None] | None = None
+
+    def start(self, start: Start) -> None:
+        """Go on from here; what was heard while `start` was being found out is not forgotten."""
+        self._started = True
+        self._last = start.after
+        self._known = max(self._known, start.head)
+        if self._known > self._last:
+            self._catch_up("join", 0)
+
+    def stop(self) -> None:
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+
+    def offer(self, notice: Notice) -> None:
+        if notice.seq is None:
+            if self._started:
+                self._client.send(_encode(notice), may_be_dropped=True)
+            return
+        if notice.seq <= self._last:
+            return
+        self._known = max(self._known, notice.seq)
+        if not self._started:
+            return
+        if self._catching_up is None and notice.seq == self._last + 1:
+            self._send(notice, live=True)
+            self._send_early()
+            return
+        if len(self._early) < MAX_WAITING:
+            self._early[notice.seq] = notice
+        self._catch_up("gap", GAP_PATIENCE)
+
+    def behind(self, head: int) -> None:
+        if self._started and head > self._known:
+            self._known = head
+            self._catch_up("tail", GAP_PATIENCE)
+
+    def _send(self, notice: Notice, *, live: bool) -> None:
+        self._client.send(_encode(notice))
+        self._last = notice.seq or self._last
+        metrics.delivered.labels("live" if live else "replayed").inc()
+        if live:
+            self._delivery.measure(notice.at)
+
+    def _send_early(self) -> None:
+        while (notice := self._early.pop(self._last + 1, None)) is not None:
+            self._send(notice, live=True)
+
+    def _catch_up(self, cause: str, patience: float) -> None:
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._run(cause, patience))
+
+    async def _run(self, cause: str, patience: float) -> None:
+        try:
+            if patience:
+                await asyncio.sleep(patience)
+                self._send_early()
+            if self._last < self._known:
+                metrics.catch_ups.labels(cause).inc()
+            while self._last < self._known and self._client.present:
+                await self._replay_page()
+            self._early = {seq: n for seq, n in self._early.items() if seq > self._last}
+        except Exception as error:
+            # The next check of the tail tries again.
+            log.warning("delivery.catch_up_failed", error=type(error).__name__)
+            self._known = self._last
+        finally:
+            self._catching_up = None
+
+    async def _replay_page(self) -> None:
+        page = await self._delivery.read(self._client, self._last)
+        if not page or page[0].seq != self._last + 1:
+            start = await self._delivery.locate(self._client, self._last, None)
+            self._last, self._known = start.head, start.head
+            self._delivery.announce(self._client, start)
+            return
+        for notice in page:
+            self._send(notice, live=False)
+        if self._known > self._last:
+            await asyncio.wait_for(self._client.wire.queue.drained(), DRAIN_TIMEOUT)
+
+
+class Delivery:
+    """Follows the streams of the people connected to this instance."""
+
+    def __init__(self, runtime: Runtime, namespaces: Mapping[str, Namespace]) -> None:
+        self._runtime = runtime
+        self._namespaces = namespaces
+        self._followers: dict[int, set[Follower]] = {}
+        self._feeds: dict[str, tuple[int, Feed]] = {}
+        self._sockets: dict[int, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._check_now = asyncio.Event()
+        self._ended_since: datetime | None = None
+        self._transport: Transport | None = None
+        self.epoch = ""
+
+    async def start(self, transport: Transport) -> None:
+        self._transport = transport
+        async with Context.open(self._runtime) as ctx:
+            self.epoch = await events.get_epoch(ctx.db)
+        await self._runtime.bus.start(self)
+        self._start(self._repeat(self._check_tails, CHECK_TAIL, self._check_now))
+        self._start(self._repeat(self._check_sessions, CHECK_SESSIONS, asyncio.Event()))
+
+    async def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runtime.bus.stop()
+
+    # -- Sockets --
+
+    async def join(self, client: Client, after: int | None, epoch: str | None) -> None:
+        """Let a client follow its stream: listening first, so that nothing falls in between."""
+        if not client.present:
+            return
+        user_id = client.user.id
+        feed = Feed(client, self)
+        self._feeds[client.sid] = (user_id, feed)
+        self.follow(user_id, feed)
+        self._sockets[user_id] = self._sockets.get(user_id, 0) + 1
+        if self._sockets[user_id] == 1:
+            self._start(self._arrive(user_id))
+        await self._runtime.bus.subscribe(user_id)
+        start = await self.locate(client, after, epoch)
+        if client.present:
+            client.welcome()
+            self.announce(client, start)
+            feed.start(start)
+
+    def leave(self, client: Client) -> None:
+        user_id, feed = self._feeds.pop(client.sid, (0, None))
+        if feed is None:
+            return
+        feed.stop()
+        self.unfollow(user_id, feed)
+        self._sockets[user_id] -= 1
+        if self._sockets[user_id] == 0:
+            del self._sockets[user_id]
+            self._start(self._depart(user_id))
+
+    async def locate(self, client: Client, after: int | None, epoch: str | None) -> Start:
+        return await self.locate_stream(client.user.id, client.namespace, after, epoch)
+
+    async def locate_stream(
+        self, user_id: int, namespace: str, after: int | None, epoch: str | None
+    ) -> Start:
+        async with self._runtime.database.session(write=False) as db:
+            position = await events.get_position(db, user_id, namespace)
+        head = position.seq
+        if after is None:
+            after = head
+        reset = (
+            after > head
+            or after < position.floor
+            or head - after > MAX_REPLAY
+            or (epoch is not None and epoch != self.epoch)
+        )
+        if reset:
+            metrics.resets.inc()
+            after = head
+        return Start(head, after, self.epoch, reset)
+
+    def announce(self, client: Client, start: Start) -> None:
+        ready = {
+            "head": start.head,
+            "from": start.after,
+            "epoch": start.epoch,
+            "reset": start.reset,
+        }
+        text = orjson.dumps(ready).decode()
+        client.send(event_frame(client.namespace, READY, text, at=self._runtime.clock()))
+
+    async def read(self, client: Client, after: int) -> list[Notice]:
+        return await self.read_stream(client.user.id, client.namespace, after)
+
+    async def read_stream(self, user_id: int, namespace: str, after: int) -> list[Notice]:
+        async with self._runtime.database.session(write=False) as db:
+            page = await events.read_events(db, user_id, namespace, after=after, limit=PAGE)
+        return [Notice(e.user_id, e.namespace, e.event, e.data, e.at, e.seq) for e in page]
+
+    def follow(self, user_id: int, follower: Follower) -> None:
+        self._followers.setdefault(user_id, set()).add(follower)
+
+    def unfollow(self, user_id: int, follower: Follower) -> None:
+        followers = self._followers.get(user_id)
+        if followers is not None:
+            followers.discard(follower)
+            if not followers:
+                del self._followers[user_id]
+                self._runtime.bus.unsubscribe(user_id)
+
+    def measure(self, at: datetime) -> None:
+        metrics.delivery_lag.observe((self._runtime.clock() - at).total_seconds())
+
+    # -- What the bus says --
+
+    def receive(self, message: Message) -> None:
+        if isinstance(message, Cut):
+            self._cut(set(message.session_ids))
+            return
+        for follower in list(self._followers.get(message.user_id, ())):
+            if follower.namespace == message.namespace:
+                follower.offer(message)
+
+    def recovered(self) -> None:
+        self._check_now.set()
+
+    def departed(self, user_id: int) -> None:
+        if user_id not in self._sockets:
+            self._start(self._tell_presence(user_id, online=False))
+
+    def _cut(self, session_ids: set[int]) -> None:
+        if self._transport is not None:
+            for connection in self._transport.find(session_ids):
+                connection.kick("session_ended")
+
+    # -- Presence --
+
+    async def _arrive(self, user_id: int) -> None:
+        if await self._runtime.bus.arrive(user_id):
+            await self._tell_presence(user_id, online=True)
+
+    async def _depart(self, user_id: int) -> None:
+        if await self._runtime.bus.depart(user_id):
+            await self._tell_presence(user_id, online=False)
+
+    async def _tell_presence(self, user_id: int, *, online: bool) -> None:
+        for namespace in self._namespaces.values():
+            if namespace.on_presence is not None:
+                async with Context.open(self._runtime) as ctx:
+                    await namespace.on_presence(ctx, user_id, online=online)
+
+    # -- What the database says, whatever became of the bus --
+
+    async def _check_tails(self) -> None:
+        async with self._runtime.database.session(write=False) as db:
+            epoch = await events.get_epoch(db)
+            heads = await events.list_heads(db, list(self._followers))
+        if epoch != self.epoch:
+            self.epoch = epoch
+            if self._transport is not None:
+                self._transport.refuse_all("epoch_changed")
+            return
+        for user_id, followers in self._followers.items():
+            for follower in followers:
+                follower.behind(heads.get((user_id, follower.namespace), 0))
+
+    async def _check_sessions(self) -> None:
+        async with self._runtime.database.session(write=False) as db:
+            now, ended = await accounts.list_ended_sessions(db, self._ended_since)
+        self._ended_since = now - OVERLAP
+        if ended:
+            self._cut(set(ended))
+
+    async def _repeat(
+        self, check: Callable[[], Awaitable[None]], every: float, now: asyncio.Event
+    ) -> None:
+        while True:
+            try:
+                await check()
+            except Exception as error:
+                log.warning("delivery.check_failed", error=type(error).__name__)
+            try:
+                await asyncio.wait_for(now.wait(), every)
+            except TimeoutError:
+                continue
+            now.clear()
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@lru_cache(maxsize=512)
+def _encode(notice: Notice) -> Frame:
+    """Encoded once for all the sockets that hear it at about the same time."""
+    return event_frame(notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq)

@@ -1,0 +1,249 @@
+"""The one door for socket events: in order, within limits, and always with an answer."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+import structlog
+from pydantic import Field as Bounds
+
+from server.auth import Claims, identify, new_id
+from server.batches import Batches
+from server.calls import Request, admit, dump, full_name, guarded, perform, translate, validate
+from server.context import Caller, Context
+from server.contract import RESERVED, Event, Namespace
+from server.delivery import Delivery
+from server.errors import (
+    Error,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    TokenExpired,
+    Unauthenticated,
+    UnknownEvent,
+)
+from server.limits import Rate
+from server.log import get_logger
+from server.payload import Nothing, Payload, Seq
+from server.runtime import Runtime
+from server.transport import (
+    Ask,
+    Client,
+    Connection,
+    event_frame,
+    refusal_frame,
+)
+
+log = get_logger(__name__)
+
+MAX_TURNS = 1000
+"""Events of one client that may wait for their turn."""
+
+REFRESH = "token:refresh"
+REFRESH_RATE = Rate(20, per=60)
+EXPIRED = "token:expired"
+GRACE = 60.0
+"""Seconds in which an expired token must be renewed."""
+
+
+class ConnectAuth(Payload):
+    """What a client sends when it joins a namespace."""
+
+    token: Annotated[str, Bounds(max_length=4096)]
+    after: Seq | None = None
+    epoch: Annotated[str, Bounds(max_length=64)] | None = None
+
+
+class RefreshToken(Payload):
+    """A newer access token of the same sign-in."""
+
+    token: Annotated[str, Bounds(max_length=4096)]
+
+
+class Turns:
+    """What one client asked and has not been answered yet, in its order."""
+
+    __slots__ = ("running", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[Ask] = deque()
+        self.running: asyncio.Task[None] | None = None
+
+
+class Dispatch:
+    def __init__(
+        self,
+        runtime: Runtime,
+        namespaces: Mapping[str, Namespace],
+        delivery: Delivery,
+        batches: Batches,
+    ) -> None:
+        self._runtime = runtime
+        self._namespaces = namespaces
+        self._delivery = delivery
+        self._batches = batches
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- Called by the transport; none of these waits --
+
+    def enter(self, client: Client, auth: Any) -> None:
+        client.turns.running = self._start(self._enter(client, auth))
+
+    def ask(self, client: Client, ask: Ask) -> None:
+        turns: Turns = client.turns
+        if len(turns.waiting) >= MAX_TURNS:
+            self._answer(client, ask, RateLimited(retry_after=1))
+            return
+        turns.waiting.append(ask)
+        if turns.running is None:
+            turns.running = self._start(self._take_turns(client))
+
+    def leave(self, client: Client) -> None:
+        client.turns.waiting.clear()
+        self._delivery.leave(client)
+
+    async def stop(self) -> None:
+        """Let what has begun be finished and answered."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE)
+
+    def _start(self, work: Any) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # -- Joining --
+
+    async def _enter(self, client: Client, auth: Any) -> None:
+        outcome = await guarded("connect", lambda: self._join(client, auth))
+        if isinstance(outcome, Error):
+            locale = client.connection.caller.locale
+            client.send(refusal_frame(client.namespace, outcome, locale))
+            client.connection.drop(client)
+            self._delivery.leave(client)
+            for ask in client.turns.waiting:
+                self._answer(client, ask, Unauthenticated())
+            client.turns.waiting.clear()
+            return
+        await guarded("connected", lambda: self._greet(client))
+        await self._take_turns(client)
+
+    async def _join(self, client: Client, raw: Any) -> None:
+        if client.namespace not in self._namespaces:
+            raise NotFound
+        if raw is None:
+            raise Unauthenticated
+        auth = validate(ConnectAuth, raw)
+        await self._authenticate(client.connection, auth.token)
+        await self._delivery.join(client, auth.after, auth.epoch)
+
+    async def _greet(self, client: Client) -> None:
+        greet = self._namespaces[client.namespace].on_connected
+        if greet is not None and client.present:
+            async with Context.open(self._runtime, client.connection.caller, client.user) as ctx:
+                await greet(ctx)
+
+    async def _authenticate(self, connection: Connection, token: str) -> None:
+        """Make the token the connection's; once known, the same person must go on with it."""
+        if token == connection.token and not connection.expired:
+            return
+        claims = self._runtime.tokens.read(token)
+        async with self._runtime.database.session(write=False) as db:
+            identity = await identify(db, claims, self._runtime.clock())
+        known = connection.identity
+        if known and (known.id, known.session_id) != (identity.id, identity.session_id):
+            raise Forbidden
+        connection.identity = identity
+        connection.token = token
+        connection.expired = False
+        self._limit(connection, claims)
+
+    def _limit(self, connection: Connection, claims: Claims) -> None:
+        left = (claims.expires_at - self._runtime.clock()).total_seconds()
+        connection.limit_to(max(0, left), lambda: self._expire(connection))
+
+    def _expire(self, connection: Connection) -> None:
+        connection.expired = True
+        for client in connection.clients.values():
+            frame = event_frame(client.namespace, EXPIRED, "{}", at=self._runtime.clock())
+            client.send(frame)
+        connection.limit_to(GRACE, lambda: connection.kick("token_expired"))
+
+    # -- Asking --
+
+    async def _take_turns(self, client: Client) -> None:
+        turns: Turns = client.turns
+        while turns.waiting and client.present:
+            ask = turns.waiting.popleft()
+            caller = replace(client.connection.caller, request_id=new_id())
+            structlog.contextvars.bind_contextvars(request_id=caller.request_id)
+            event = self._namespaces[client.namespace].events.get(ask.name)
+            if event is not None and event.batch:
+                await self._take_together(client, event, ask, caller)
+            else:
+                self._answer(client, ask, await self._take(client, event, ask, caller))
+        turns.running = None
+
+    async def _take(
+        self, client: Client, event: Event | None, ask: Ask, caller: Caller
+    ) -> str | Error:
+        if ask.name == REFRESH:
+            return await guarded(REFRESH, lambda: self._refresh(client, ask))
+        if event is None or ask.name in RESERVED:
+            return UnknownEvent()
+
+        async def work() -> str:
+            request = await self._admit(client, event, ask, caller)
+            return dump(await perform(self._runtime, request))
+
+        return await guarded(full_name(event), work, at_least=event.at_least)
+
+    async def _admit(self, client: Client, event: Event, ask: Ask, caller: Caller) -> Request:
+        if client.connection.expired:
+            raise TokenExpired
+        return await admit(self._runtime, event, caller, client.user, _payload(ask))
+
+    async def _take_together(
+        self, client: Client, event: Event, first: Ask, caller: Caller
+    ) -> None:
+        """Neighbours of one batched event may run at once: a batch keeps their order."""
+        asks = [first]
+        waiting = client.turns.waiting
+        while waiting and waiting[0].name == first.name and len(asks) < event.batch:
+            asks.append(waiting.popleft())
+        answers: list[tuple[Ask, asyncio.Future[str | Error] | Error]] = []
+        for ask in asks:
+            try:
+                request = await self._admit(client, event, ask, caller)
+                answers.append((ask, self._batches.ask(event, request)))
+            except Exception as error:
+                answers.append((ask, translate(error)))
+        for ask, answer in answers:
+            self._answer(client, ask, answer if isinstance(answer, Error) else await answer)
+
+    async def _refresh(self, client: Client, ask: Ask) -> str:
+        await self._runtime.limits.hit(REFRESH_RATE, REFRESH, str(client.user.id))
+        request = validate(RefreshToken, _payload(ask))
+        await self._authenticate(client.connection, request.token)
+        return dump(Nothing())
+
+    def _answer(self, client: Client, ask: Ask, answer: str | Error) -> None:
+        if not isinstance(answer, Error):
+            client.answer(ask.ack, f'{{"data":{answer}}}')
+        elif ask.ack is not None:
+            client.answer(ask.ack, f'{{"error":{answer.json(_locale(client))}}}')
+        elif answer.code in ("invalid", "unknown_event"):
+            # Nobody would ever hear of this mistake otherwise.
+            client.connection.refuse(answer.code)
+
+
+def _payload(ask: Ask) -> Any:
+    return ask.args[0] if len(ask.args) == 1 else None
+
+
+def _locale(client: Client) -> str:
+    identity = client.connection.identity
+    return identity.locale if identity else client.connection.caller.locale

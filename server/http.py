@@ -1,0 +1,309 @@
+"""HTTP: the declared routes, and every declared event for callers without a socket."""
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
+
+import orjson
+import structlog
+from aiohttp import web
+from pydantic import Field as Bounds
+
+from server import metrics, texts
+from server.auth import Identity, identify
+from server.batches import Batches
+from server.bus import Notice
+from server.calls import Request, admit, dump, full_name, guarded, perform, validate
+from server.context import Caller
+from server.contract import PUBLIC, Call, Cookie, Namespace, Redirect, Reply, Route
+from server.delivery import Delivery
+from server.errors import (
+    Error,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    UnknownEvent,
+    UnsupportedType,
+)
+from server.limits import Rate
+from server.payload import Payload, Seq, iso
+from server.runtime import Runtime
+
+MAX_BODY = 256 * 1024
+MAX_WAIT = 30
+STREAM_RATE = Rate(120, per=60)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class StreamQuery(Payload):
+    """Where to read a stream on, and how many seconds to wait while there is nothing."""
+
+    after: Seq | None = None
+    epoch: Annotated[str, Bounds(max_length=64)] | None = None
+    wait: Annotated[int, Bounds(ge=0, le=MAX_WAIT)] = 0
+
+
+class Http:
+    def __init__(
+        self,
+        runtime: Runtime,
+        namespaces: Mapping[str, Namespace],
+        delivery: Delivery,
+        batches: Batches,
+    ) -> None:
+        self._runtime = runtime
+        self._namespaces = namespaces
+        self._delivery = delivery
+        self._batches = batches
+
+    def attach(self, app: web.Application) -> None:
+        for namespace in self._namespaces.values():
+            for route in namespace.routes.values():
+                app.router.add_route(route.method, route.path, self._serve(route))
+        app.router.add_post("/events/{namespace}/{event}", self._post_event)
+        app.router.add_get("/events/{namespace}", self._get_events)
+
+    def read_caller(self, request: web.Request) -> Caller:
+        return Caller(
+            address=_find_address(request, self._runtime.settings.trusted_proxies),
+            user_agent=request.headers.get("User-Agent", "")[:200],
+            locale=texts.choose(request.headers.get("Accept-Language", "")),
+            cookies=request.cookies,
+        )
+
+    def _serve(self, route: Route) -> Handler:
+        async def serve(http_request: web.Request) -> web.StreamResponse:
+            async def work() -> Any:
+                in_query = route.method == "GET"
+                raw = dict(http_request.query) if in_query else await _read_json(http_request)
+                request = await self._admit(http_request, route, caller, raw, from_strings=in_query)
+                return await perform(self._runtime, request)
+
+            caller = self.read_caller(http_request)
+            structlog.contextvars.bind_contextvars(request_id=caller.request_id)
+            answer = await guarded(route.name, work, at_least=route.at_least)
+            return self._respond(route, answer, caller)
+
+        return serve
+
+    async def _post_event(self, http_request: web.Request) -> web.StreamResponse:
+        """Any declared event, one at a time; the answer is the socket's."""
+        caller = self.read_caller(http_request)
+        structlog.contextvars.bind_contextvars(request_id=caller.request_id)
+        names = http_request.match_info
+        namespace = self._namespaces.get(f"/{names['namespace']}")
+        event = namespace.events.get(names["event"]) if namespace else None
+        if event is None:
+            return _refuse(UnknownEvent(), caller)
+
+        async def work() -> str:
+            raw = await _read_json(http_request)
+            request = await self._admit(http_request, event, caller, raw)
+            answer = await self._batches.perform(event, request)
+            if isinstance(answer, Error):
+                raise answer
+            return answer
+
+        answer = await guarded(full_name(event), work, at_least=event.at_least)
+        if isinstance(answer, Error):
+            return _refuse(answer, caller)
+        return _json(200, f'{{"data":{answer}}}')
+
+    async def _get_events(self, http_request: web.Request) -> web.StreamResponse:
+        """A stream by long polling: what is newer than `after`, or what comes while one waits."""
+        caller = self.read_caller(http_request)
+        namespace = f"/{http_request.match_info['namespace']}"
+
+        async def work() -> str:
+            if namespace not in self._namespaces:
+                raise NotFound
+            user = await self._identify(http_request)
+            await self._runtime.limits.hit(STREAM_RATE, f"GET {namespace}", str(user.id))
+            query = validate(StreamQuery, dict(http_request.query), from_strings=True)
+            return await self._read_stream(user.id, namespace, query)
+
+        answer = await guarded("GET /events", work, timeout=MAX_WAIT + 10)
+        if isinstance(answer, Error):
+            return _refuse(answer, caller)
+        return _json(200, answer)
+
+    async def _read_stream(self, user_id: int, namespace: str, query: StreamQuery) -> str:
+        waiter = _Waiter(namespace)
+        self._delivery.follow(user_id, waiter)
+        try:
+            await self._runtime.bus.subscribe(user_id)
+            start = await self._delivery.locate_stream(user_id, namespace, query.after, query.epoch)
+            waiter.after = start.after
+            items = await self._delivery.read_stream(user_id, namespace, start.after)
+            if not items and not start.reset and query.wait:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(waiter.heard.wait(), query.wait)
+                items = await self._delivery.read_stream(user_id, namespace, start.after)
+        finally:
+            self._delivery.unfollow(user_id, waiter)
+        head = max(start.head, items[-1].seq or 0) if items else start.head
+        body = {"head": head, "epoch": start.epoch, "reset": start.reset}
+        listed = ",".join(map(_encode_item, items))
+        return f'{{"items":[{listed}],{orjson.dumps(body).decode()[1:]}'
+
+    async def _admit(
+        self,
+        http_request: web.Request,
+        call: Call,
+        caller: Caller,
+        raw: Any,
+        *,
+        from_strings: bool = False,
+    ) -> Request:
+        user = None if call.roles == PUBLIC else await self._identify(http_request)
+        return await admit(self._runtime, call, caller, user, raw, from_strings=from_strings)
+
+    async def _identify(self, http_request: web.Request) -> Identity:
+        scheme, _, token = http_request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated
+        claims = self._runtime.tokens.read(token)
+        async with self._runtime.database.session(write=False) as db:
+            return await identify(db, claims, self._runtime.clock())
+
+    def _respond(self, route: Route, answer: Any, caller: Caller) -> web.StreamResponse:
+        if isinstance(answer, Error):
+            return _refuse(answer, caller)
+        response: web.StreamResponse
+        cookies: tuple[Cookie, ...] = ()
+        if isinstance(answer, Redirect):
+            response = web.Response(status=302, headers={"Location": answer.location})
+            cookies = answer.cookies
+        else:
+            if isinstance(answer, Reply):
+                answer, cookies = answer.body, answer.cookies
+            response = (
+                web.Response(status=route.status)
+                if route.response is None
+                else _json(route.status, dump(answer))
+            )
+        for cookie in cookies:
+            self._set_cookie(response, cookie)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _set_cookie(self, response: web.StreamResponse, cookie: Cookie) -> None:
+        response.set_cookie(
+            cookie.name,
+            cookie.value,
+            path=cookie.path,
+            max_age=cookie.max_age,
+            httponly=True,
+            secure=self._runtime.settings.environment == "production",
+            samesite=cookie.same_site,
+        )
+
+
+class _Waiter:
+    """A long poll that waits for anything new in one stream."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.heard = asyncio.Event()
+        self.after: int | None = None
+
+    def offer(self, notice: Notice) -> None:
+        if notice.seq is not None:
+            self.heard.set()
+
+    def behind(self, head: int) -> None:
+        if self.after is not None and head > self.after:
+            self.heard.set()
+
+
+@web.middleware
+async def map_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """aiohttp's own refusals look like all others."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        ours = {404: NotFound, 405: NotFound, 413: TooLarge}.get(error.status, Invalid)()
+        return _refuse(ours, Caller(), status=error.status)
+
+
+def allow_origins(origins: tuple[str, ...]) -> Any:
+    """CORS for the routes; the socket's path has the same rule in its engine."""
+
+    @web.middleware
+    async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin", "")
+        allowed = origin and ("*" in origins or origin in origins)
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response: web.StreamResponse = web.Response(status=204)
+        else:
+            response = await handler(request)
+        if allowed and not response.prepared:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Allow-Credentials"] = "true"
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
+            response.headers["Vary"] = "Origin"
+        return response
+
+    return cors
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    return web.Response(body=metrics.expose(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+async def _read_json(request: web.Request) -> Any:
+    if not request.can_read_body:
+        return {}
+    if request.content_type != "application/json":
+        raise UnsupportedType
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge from None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Invalid.of("", "malformed_json", "The body is not valid JSON") from None
+
+
+def _find_address(request: web.Request, trusted: Any) -> str:
+    """The client's address: the last one that is not a proxy of ours."""
+    address = request.remote or ""
+    hops = request.headers.get("X-Forwarded-For", "").split(",")
+    while hops and _is_in(address, trusted):
+        hop = hops.pop().strip()
+        if not hop:
+            break
+        address = hop
+    return address[:45]
+
+
+def _is_in(address: str, networks: Any) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
+
+
+def _encode_item(notice: Notice) -> str:
+    meta = f'{{"seq":{notice.seq},"at":"{iso(notice.at)}"}}'
+    return f'{{"event":"{notice.event}","data":{notice.data},"meta":{meta}}}'
+
+
+def _json(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, content_type="application/json")
+
+
+def _refuse(error: Error, caller: Caller, status: int | None = None) -> web.Response:
+    response = _json(status or error.status, f'{{"error":{error.json(caller.locale)}}}')
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response

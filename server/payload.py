@@ -1,0 +1,84 @@
+"""The shapes on the wire: exact types, exact keys, bounded sizes."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Strict, StringConstraints
+from pydantic import Field as Bounds
+
+Id = Annotated[int, Bounds(ge=1, le=2**53 - 1, examples=[42])]
+Seq = Annotated[int, Bounds(ge=0, le=2**53 - 1, examples=[17])]
+Ref = Annotated[UUID, Strict(False), Bounds(examples=["018f3c5e-7d2a-7c3e-9b1a-3f2b8c6d4e5f"])]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Instant = Annotated[datetime, Bounds(examples=["2026-11-21T09:30:00Z"])]
+
+MAX_DEPTH = 16
+
+
+class Payload(BaseModel):
+    """A value on the wire: exact types, no unknown keys, never changed once made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, from_attributes=True)
+
+
+class Change(Payload):
+    """A request that changes something; repeated with the same `client_ref` it is done once."""
+
+    client_ref: Ref | None = None
+
+    def digest(self) -> str:
+        """A hash of everything but the ref: the same again, or another request."""
+        return hashlib.sha256(self.model_dump_json(exclude={"client_ref"}).encode()).hexdigest()
+
+
+class Nothing(Payload):
+    """An empty object."""
+
+
+class PageRequest(Payload):
+    skip: Annotated[int, Bounds(ge=0, le=1_000_000)] = 0
+    limit: Annotated[int, Bounds(ge=1, le=100)] = 20
+
+
+Item = TypeVar("Item", bound=BaseModel)
+
+
+class Page(Payload, Generic[Item]):
+    """One page of a list; `total` counts the whole list."""
+
+    items: list[Item]
+    total: int
+    skip: int
+    limit: int
+
+    @classmethod
+    def of(cls, request: PageRequest, items: Sequence[Item], total: int) -> "Page[Item]":
+        return cls(items=list(items), total=total, skip=request.skip, limit=request.limit)
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with `Z`, as every time on the wire."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def find_unstorable(value: Any, path: str = "", depth: int = 0) -> tuple[str, str] | None:
+    """Where JSON nests too deep or holds text no database takes: (path, what), or None."""
+    if depth > MAX_DEPTH:
+        return path, "too_deep"
+    if isinstance(value, str):
+        return (path, "nul_character") if "\0" in value else None
+    if isinstance(value, dict):
+        parts = [*value.items()]
+        if any("\0" in key for key in value):
+            return path, "nul_character"
+    elif isinstance(value, list):
+        parts = [*enumerate(value)]
+    else:
+        return None
+    for key, part in parts:
+        if found := find_unstorable(part, f"{path}.{key}" if path else str(key), depth + 1):
+            return found
+    return None

@@ -1,0 +1,54 @@
+"""What every process has, with or without sockets: database, bus, limits, keys and services."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from server.auth import Passwords, Tokens
+from server.bus import Bus
+from server.bus.memory import MemoryBus
+from server.bus.redis import RedisBus
+from server.limits import Limiter
+from server.services import Mailer, OpenIdProvider
+from server.settings import Settings
+from storage.database import Database
+
+
+@dataclass
+class Runtime:
+    settings: Settings
+    database: Database
+    bus: Bus
+    limits: Limiter
+    passwords: Passwords
+    tokens: Tokens
+    mailer: Mailer
+    google: OpenIdProvider | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    jobs_added: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def close(self) -> None:
+        self.passwords.close()
+        await self.database.close()
+
+
+def build_runtime(
+    settings: Settings, mailer: Mailer, google: OpenIdProvider | None = None
+) -> Runtime:
+    """The parts that the settings ask for; nothing is connected yet."""
+    bus = RedisBus(settings.redis, settings.deployment) if settings.redis else MemoryBus()
+    return Runtime(
+        settings=settings,
+        database=Database(settings.database),
+        bus=bus,
+        limits=Limiter(settings.rate_limit_scale, settings.redis, settings.deployment),
+        passwords=Passwords(),
+        tokens=Tokens(
+            keys=settings.signing_keys,
+            algorithm=settings.jwt_algorithm,
+            minutes=settings.access_token_expire_minutes,
+        ),
+        mailer=mailer,
+        google=google,
+    )

@@ -1,0 +1,54 @@
+"""The outside services a feature may use; `run.py` hands in what the settings ask for."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A letter. A repeat carries the same `message_id`, so that it can be told from a new one."""
+
+    to: str
+    subject: str
+    text: str
+    message_id: str
+
+
+class Mailer(Protocol):
+    async def send(self, mail: Mail) -> None:
+        """Hand the letter over. Raises whatever went wrong; the job is then tried again."""
+
+    async def check(self) -> str:
+        """Where letters go, for `run.py check`. Raises when they could not go there now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What must be remembered of one OpenID sign-in until the person comes back."""
+
+    state: str
+    nonce: str
+    verifier: str
+
+    @classmethod
+    def begin(cls) -> "Attempt":
+        return cls(*(secrets.token_urlsafe(32) for _ in range(3)))
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who an OpenID provider says it is."""
+
+    subject: str
+    email: str
+    email_verified: bool
+    name: str
+
+
+class OpenIdProvider(Protocol):
+    async def authorization_url(self, attempt: Attempt, redirect_uri: str) -> str:
+        """Where to send the person. Raises: Unavailable."""
+
+    async def fetch_person(self, attempt: Attempt, code: str, redirect_uri: str) -> Person:
+        """Trade the code for a checked identity. Raises: BadCredentials, Unavailable."""

@@ -1,0 +1,159 @@
+"""Every variable of the environment, its meaning and its default."""
+
+import hashlib
+import os
+import secrets
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIN_SECRET = 32
+"""Bytes; RFC 7518 §3.2 asks for a key at least as long as the hash."""
+
+
+class Settings(BaseSettings):
+    """Built once in run.py and passed down; nothing below reads the environment."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="In production unsafe settings refuse to start."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least important level that is logged."
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    public_url: str = Field(
+        "http://127.0.0.1:8000", description="Where clients reach the server; used in links."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Networks whose X-Forwarded-For is believed, separated by commas."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of web clients, separated by commas; `*` in development only."
+    )
+
+    data_dir: Path = Field(Path("var"), description="Where the embedded parts keep their files.")
+    database_url: str = Field("", description="postgresql://…; empty: SQLite in DATA_DIR.")
+    redis_url: str = Field("", description="redis://…; empty: in memory, for a single instance.")
+    stream_retention_days: float = Field(
+        30, gt=0, description="How long the event log remembers what a client may have missed."
+    )
+
+    jwt_secret_key: SecretStr = Field(
+        SecretStr(""), description="Signs access tokens; empty: made up and kept in DATA_DIR."
+    )
+    jwt_previous_secret_key: SecretStr = Field(
+        SecretStr(""), description="The key before, still accepted while tokens run out."
+    )
+    jwt_algorithm: Literal["HS256"] = Field("HS256", description="How access tokens are signed.")
+    access_token_expire_minutes: float = Field(30, gt=0, description="Life of an access token.")
+    refresh_token_expire_days: float = Field(7, gt=0, description="Life of a refresh token.")
+    rate_limit_scale: float = Field(
+        1, ge=0, description="Multiplies every rate limit; 0: no limits (not in production)."
+    )
+
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="smtp://user:password@host:port (smtps:// for TLS); empty: .eml files.",
+    )
+    mail_from: str = Field("Emotrack <noreply@localhost>", description="The sender of mail.")
+
+    google_client_id: str = Field("", description="OpenID Connect client; empty: switched off.")
+    google_client_secret: SecretStr = Field(SecretStr(""), description="The client's secret.")
+    google_issuer: str = Field(
+        "https://accounts.google.com", description="The OpenID Connect provider."
+    )
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_url", "google_issuer")
+    @classmethod
+    def strip_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def choose_driver(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if scheme in ("postgres", "postgresql"):
+            return f"postgresql+asyncpg{separator}{rest}"
+        if value and scheme not in ("postgresql+asyncpg", "sqlite+aiosqlite"):
+            raise ValueError("expected postgresql://…")
+        return value
+
+    @model_validator(mode="after")
+    def refuse_unsafe(self) -> "Settings":
+        for key in (self.jwt_secret_key, self.jwt_previous_secret_key):
+            if 0 < len(key.get_secret_value().encode()) < MIN_SECRET:
+                raise ValueError(f"JWT_SECRET_KEY must have at least {MIN_SECRET} bytes")
+        if self.environment == "production":
+            problems = [
+                problem
+                for problem, found in {
+                    "JWT_SECRET_KEY is missing": not self.jwt_secret_key.get_secret_value(),
+                    "DATABASE_URL is missing": not self.database_url,
+                    "DATABASE_URL is SQLite": self.database_url.startswith("sqlite"),
+                    "REDIS_URL is missing": not self.redis_url,
+                    "SMTP_URL is missing": not self.smtp_url.get_secret_value(),
+                    "CORS_ORIGINS has a wildcard": "*" in self.cors_origins,
+                    "RATE_LIMIT_SCALE is 0": self.rate_limit_scale == 0,
+                    "PUBLIC_URL is not https": not self.public_url.startswith("https://"),
+                }.items()
+                if found
+            ]
+            if problems:
+                raise ValueError("unsafe in production: " + "; ".join(problems))
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        return not self.database_url or self.database_url.startswith("sqlite")
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir}/emotrack.sqlite3"
+
+    @property
+    def redis(self) -> str | None:
+        return self.redis_url or None
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """The key that signs, then the ones that are accepted as well."""
+        current = self.jwt_secret_key.get_secret_value() or _load_secret(self.data_dir)
+        previous = self.jwt_previous_secret_key.get_secret_value()
+        return [current, previous] if previous else [current]
+
+    @property
+    def deployment(self) -> str:
+        """Names this deployment's keys and channels, where several share a Redis."""
+        place = self.database.rpartition("@")[2]
+        return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
+def _load_secret(folder: Path) -> str:
+    """The embedded server's made-up secret: tokens stay good over a restart."""
+    path = folder / "secret"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        mine = folder / f"secret.{os.getpid()}"
+        mine.touch(mode=0o600)
+        mine.write_text(secrets.token_urlsafe(48))
+        # Two processes may start at once: the first link wins, both read the same secret.
+        try:
+            path.hardlink_to(mine)
+        except FileExistsError:
+            pass
+        finally:
+            mine.unlink()
+    return path.read_text()

@@ -1,0 +1,278 @@
+"""Socket.IO: the namespaces on each connection, and the packets that go either way."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+from engineio.packet import MESSAGE
+from engineio.packet import Packet as Frame
+from socketio.packet import (
+    BINARY_EVENT,
+    CONNECT,
+    DISCONNECT,
+    EVENT,
+    Packet,
+)
+
+
+from server import metrics
+from server.auth import Identity, new_id
+from server.context import Caller
+from server.engine import Engine, Wire
+from server.errors import Error, Unauthenticated
+from server.log import get_logger
+from server.payload import iso
+
+log = get_logger(__name__)
+
+PATH = "socket.io"
+MAX_ATTACHMENTS = 10
+SIGN_IN_WITHIN = 10.0
+"""Seconds in which a connection must join a namespace."""
+
+
+class SocketPacket(Packet):  # type: ignore[misc]  # the library is untyped
+    json = SimpleNamespace(loads=orjson.loads)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """An event from a client: everything after its name, and the id its answer must carry."""
+
+    name: str
+    args: list[Any]
+    ack: int | None
+
+
+class Door(Protocol):
+    """Where packets go once they are understood; none of these waits."""
+
+    def enter(self, client: "Client", auth: Any) -> None: ...
+
+    def ask(self, client: "Client", ask: Ask) -> None: ...
+
+    def leave(self, client: "Client") -> None: ...
+
+
+class Client:
+    """One namespace on one connection: what Socket.IO calls a socket."""
+
+    __slots__ = ("connection", "namespace", "present", "sid", "turns")
+
+    def __init__(self, connection: "Connection", namespace: str, turns: Any) -> None:
+        self.connection = connection
+        self.namespace = namespace
+        self.sid = new_id()
+        self.present = True
+        self.turns = turns
+
+    @property
+    def wire(self) -> Wire:
+        return self.connection.wire
+
+    @property
+    def user(self) -> Identity:
+        if self.connection.identity is None:
+            raise Unauthenticated
+        return self.connection.identity
+
+    def welcome(self) -> None:
+        self.wire.post(_frame(CONNECT, self.namespace, f'{{"sid":"{self.sid}"}}'))
+
+    def answer(self, ack: int | None, body: str) -> None:
+        if ack is not None:
+            self.wire.post(ack_frame(self.namespace, ack, body))
+
+    def send(self, frame: Frame, *, may_be_dropped: bool = False) -> None:
+        self.wire.post(frame, may_be_dropped=may_be_dropped)
+
+
+class Connection:
+    """One Engine.IO session, the person it belongs to and the namespaces they joined."""
+
+    def __init__(
+        self, wire: Wire, caller: Caller, door: Door, new_turns: Callable[[], Any]
+    ) -> None:
+        self.wire = wire
+        self.caller = caller
+        self.identity: Identity | None = None
+        self.token = ""
+        self.expired = False
+        self.clients: dict[str, Client] = {}
+        self.timer: asyncio.TimerHandle | None = None
+        self._door = door
+        self._new_turns = new_turns
+        self._partial: SocketPacket | None = None
+        self.limit_to(SIGN_IN_WITHIN, lambda: self.refuse("unauthenticated"))
+
+    def limit_to(self, seconds: float, then: Callable[[], None]) -> None:
+        """Run `then` after some seconds, unless another limit takes this one's place."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = asyncio.get_running_loop().call_later(seconds, then)
+
+    def refuse(self, reason: str) -> None:
+        self.wire.refuse(reason)
+
+    def kick(self, reason: str) -> None:
+        """Put everybody out; official clients do not come back by themselves after this."""
+        for client in self.clients.values():
+            client.send(_frame(DISCONNECT, client.namespace, ""))
+        self.refuse(reason)
+
+    def receive(self, data: str | bytes) -> None:
+        try:
+            packet = self._assemble(data)
+        except (ValueError, TypeError, IndexError, KeyError, RecursionError):
+            self.refuse("malformed_packet")
+            return
+        if packet is not None:
+            self._route(packet)
+
+    def drop(self, client: Client) -> None:
+        """Forget a client that left or was refused."""
+        client.present = False
+        if self.clients.get(client.namespace) is client:
+            del self.clients[client.namespace]
+
+    def close(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        for client in list(self.clients.values()):
+            self.drop(client)
+            self._door.leave(client)
+
+    def _assemble(self, data: str | bytes) -> SocketPacket | None:
+        if self._partial is not None:
+            if isinstance(data, str):
+                raise ValueError("an attachment must be binary")
+            whole, packet = self._partial.add_attachment(data), self._partial
+            if not whole:
+                return None
+            self._partial = None
+            return packet
+        if isinstance(data, bytes):
+            raise ValueError("an attachment of nothing")
+        packet = SocketPacket(encoded_packet=data)
+        if packet.attachment_count > MAX_ATTACHMENTS:
+            raise ValueError("too many attachments")
+        if packet.attachment_count > 0:
+            self._partial = packet
+            return None
+        return packet
+
+    def _route(self, packet: SocketPacket) -> None:
+        namespace = packet.namespace or "/"
+        client = self.clients.get(namespace)
+        if packet.packet_type == CONNECT:
+            if client is not None:
+                self.refuse("already_connected")
+                return
+            client = Client(self, namespace, self._new_turns())
+            self.clients[namespace] = client
+            self._door.enter(client, packet.data)
+        elif packet.packet_type == DISCONNECT:
+            if client is not None:
+                self.drop(client)
+                self._door.leave(client)
+        elif packet.packet_type in (EVENT, BINARY_EVENT) and _is_event(packet.data):
+            ask = Ask(packet.data[0], packet.data[1:], packet.id)
+            if client is not None:
+                self._door.ask(client, ask)
+            elif ask.ack is not None:
+                body = f'{{"error":{Unauthenticated().json(self.caller.locale)}}}'
+                self.wire.post(ack_frame(namespace, ask.ack, body))
+            else:
+                self.refuse("unauthenticated")
+        else:
+            self.refuse("malformed_packet")
+
+
+class Transport:
+    """Every connection of this instance."""
+
+    def __init__(
+        self,
+        origins: tuple[str, ...],
+        door: Door,
+        new_turns: Callable[[], Any],
+        read_caller: Callable[[web.Request], Caller],
+    ) -> None:
+        self.engine = Engine(origins)
+        self.engine.on("connect", self._opened)
+        self.engine.on("message", self._received)
+        self.engine.on("disconnect", self._closed)
+        self._connections: dict[str, Connection] = {}
+        self._door = door
+        self._new_turns = new_turns
+        self._read_caller = read_caller
+
+    def attach(self, app: web.Application) -> None:
+        self.engine.attach(app, PATH)
+
+    def refuse_all(self, reason: str) -> None:
+        """Close every connection so that clients come back with their positions."""
+        for connection in list(self._connections.values()):
+            connection.refuse(reason)
+
+    def find(self, session_ids: set[int]) -> list[Connection]:
+        return [
+            connection
+            for connection in self._connections.values()
+            if connection.identity is not None and connection.identity.session_id in session_ids
+        ]
+
+    async def stop(self) -> None:
+        await self.engine.stop()
+
+    async def _opened(self, sid: str, environ: dict[str, Any]) -> None:
+        caller = self._read_caller(environ["aiohttp.request"])
+        wire = self.engine.sockets[sid]
+        metrics.connections.inc()
+        self._connections[sid] = Connection(wire, caller, self._door, self._new_turns)
+
+    async def _received(self, sid: str, data: str | bytes) -> None:
+        connection = self._connections.get(sid)
+        if connection is not None:
+            try:
+                connection.receive(data)
+            except Exception:
+                log.exception("transport.packet_failed")
+                connection.refuse("internal")
+
+    async def _closed(self, sid: str, reason: str) -> None:
+        connection = self._connections.pop(sid, None)
+        if connection is not None:
+            metrics.connections.dec()
+            connection.close()
+
+
+def event_frame(
+    namespace: str, event: str, data: str, *, at: datetime, seq: int | None = None
+) -> Frame:
+    """An event with its `meta`, encoded once for however many sockets hear it."""
+    meta = f'{{"at":"{iso(at)}"}}' if seq is None else f'{{"seq":{seq},"at":"{iso(at)}"}}'
+    return _frame(EVENT, namespace, f'["{event}",{data},{meta}]')
+
+
+def ack_frame(namespace: str, ack: int, body: str) -> Frame:
+    return Frame(MESSAGE, f"3{namespace},{ack}[{body}]" if namespace != "/" else f"3{ack}[{body}]")
+
+
+def refusal_frame(namespace: str, error: Error, locale: str) -> Frame:
+    """A refused connect: official clients give `message` and `data` to `connect_error`."""
+    return _frame(4, namespace, f'{{"message":"{error.code}","data":{error.json(locale)}}}')
+
+
+def _frame(kind: int, namespace: str, body: str) -> Frame:
+    place = "" if namespace == "/" else f"{namespace},"
+    return Frame(MESSAGE, f"{kind}{place}{body}")
+
+
+def _is_event(data: Any) -> bool:
+    return isinstance(data, list) and len(data) > 0 and isinstance(data[0], str)

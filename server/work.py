@@ -1,0 +1,117 @@
+"""The unit of work: one transaction, and what may leave the process once it is committed."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from types import TracebackType
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from server.bus import Cut, Message, Notice
+from server.runtime import Runtime
+from storage import audit, events, outbox
+from storage.audit import Deed
+from storage.database import should_retry
+from storage.events import Push
+from storage.outbox import NewJob
+
+ATTEMPTS = 3
+Result = TypeVar("Result")
+
+
+class Unit:
+    """Pushes, jobs and audit rows are written with the change they tell of, or not at all.
+
+    The transaction begins with the first use of `db`. Locks are taken in one order: the domain's
+    rows, then the outbox, then the heads of the streams, which are the most contended, last.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        now: datetime,
+        *,
+        actor_id: int | None = None,
+        address: str | None = None,
+        write: bool = True,
+    ) -> None:
+        self._runtime = runtime
+        self._now = now
+        self._actor_id = actor_id
+        self._address = address
+        self._write = write
+        self._session: AsyncSession | None = None
+        self._messages: list[Message] = []
+        self.pushes: list[Push] = []
+        self.jobs: list[NewJob] = []
+        self.deeds: list[Deed] = []
+
+    @property
+    def db(self) -> AsyncSession:
+        if self._session is None:
+            self._session = self._runtime.database.session(write=self._write)
+        return self._session
+
+    @property
+    def is_open(self) -> bool:
+        return self._session is not None and self._session.in_transaction()
+
+    def say(self, message: Notice | Cut) -> None:
+        """Send this after the commit, unlogged."""
+        self._messages.append(message)
+
+    async def __aenter__(self) -> "Unit":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                await self._finish()
+        finally:
+            if self._session is not None:
+                # Closing rolls back whatever was not committed.
+                await asyncio.shield(self._session.close())
+
+    async def _finish(self) -> None:
+        if not self._write and (self.pushes or self.jobs or self.deeds):
+            raise TypeError("an event declared with reads=True tried to change something")
+        if self.jobs:
+            await outbox.add_jobs(self.db, self.jobs)
+        if self.deeds:
+            await audit.record_deeds(
+                self.db,
+                self.deeds,
+                actor_id=self._actor_id,
+                address=self._address,
+                at=self._now,
+            )
+        logged = await events.append_events(self.db, self.pushes, self._now) if self.pushes else []
+        if self._session is not None:
+            await self._session.commit()
+        told = [Notice(e.user_id, e.namespace, e.event, e.data, e.at, e.seq) for e in logged]
+        if told or self._messages:
+            self._runtime.bus.publish([*told, *self._messages])
+        if any(job.due_at <= self._now for job in self.jobs):
+            self._runtime.jobs_added.set()
+
+
+async def run_unit(
+    new_unit: Callable[[], Unit], body: Callable[[Unit], Awaitable[Result]]
+) -> Result:
+    """Run the body in a unit of work, again if the database chose it as a deadlock's victim."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            async with new_unit() as unit:
+                return await body(unit)
+        except Exception as error:
+            if attempt == ATTEMPTS or not should_retry(error):
+                raise
+        await asyncio.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - jitter
+    raise AssertionError("unreachable")

@@ -1,0 +1,124 @@
+"""One way to PostgreSQL and SQLite: engines, pools and their limits."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+Item = TypeVar("Item")
+
+POOL_SIZE = 10
+POOL_TIMEOUT = 3.0
+STATEMENT_TIMEOUT = 3000
+"""Milliseconds. A frozen instance must not hold the others' locks for longer."""
+
+_SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+)
+_WORTH_A_RETRY = {"40P01", "40001", "23505"}
+"""Deadlock, serialization failure, and a unique value that somebody else has just added."""
+
+_REFUSED_TO_WAIT = {"55P03", "57014", "25P03"}
+_PLAN_OUTDATED = "InvalidCachedStatementError"
+
+
+class Database:
+    """A writer and a reader of one database.
+
+    On PostgreSQL both are the same pool. SQLite allows one writer at a time: the writer's pool
+    holds a single connection, so that waiting for it is fair, asynchronous and bounded.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
+            self.reader = _sqlite_engine(self.url, begin="BEGIN", pool_size=4)
+        else:
+            self.writer = self.reader = _postgresql_engine(self.url)
+
+    def session(self, *, write: bool) -> AsyncSession:
+        """A session that takes a connection at its first statement, not before."""
+        return AsyncSession(self.writer if write else self.reader, expire_on_commit=False)
+
+    async def close(self) -> None:
+        await self.writer.dispose()
+        await self.reader.dispose()
+
+
+def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _SQLITE_PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT,
+        connect_args={
+            "timeout": POOL_TIMEOUT,
+            "command_timeout": 2 * STATEMENT_TIMEOUT / 1000,
+            "server_settings": {
+                "lock_timeout": str(STATEMENT_TIMEOUT - 1000),
+                "statement_timeout": str(STATEMENT_TIMEOUT),
+                "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT),
+            },
+        },
+    )
+
+
+def insert(session: AsyncSession, table: type[Any]) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT; SQLAlchemy has no portable one."""
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def should_retry(error: Exception) -> bool:
+    """Whether the same transaction may well succeed when run again at once."""
+    if not isinstance(error, DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlstate", None)
+    return code in _WORTH_A_RETRY or _PLAN_OUTDATED in str(error.orig)
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether the database could not be reached, or refused to wait any longer."""
+    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        return True
+    code = getattr(error.orig, "sqlstate", None) or ""
+    return code in _REFUSED_TO_WAIT or code.startswith(("08", "53", "57"))
+
+
+def chunked(items: Sequence[Item], size: int = 1000) -> list[Sequence[Item]]:
+    """The items in pieces small enough for one statement's parameters."""
+    return [items[i : i + size] for i in range(0, len(items), size)]

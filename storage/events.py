@@ -1,0 +1,225 @@
+"""The event log: what each person must be told, numbered without a gap per person and namespace."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Index, String, Text, delete, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.database import chunked, insert
+from storage.schema import Number, Table, UserKey
+
+PRUNE_CHUNK = 1000
+
+
+class Head(Table):
+    """Where a stream stands: the last seq allotted, and the last one no longer kept."""
+
+    __tablename__ = "heads"
+
+    user_id: Mapped[UserKey]
+    namespace: Mapped[str] = mapped_column(String(40), primary_key=True)
+    seq: Mapped[Number]
+    floor: Mapped[Number] = mapped_column(default=0, server_default="0")
+
+
+class LogEntry(Table):
+    __tablename__ = "event_log"
+    __table_args__ = (Index(None, "at"),)
+
+    user_id: Mapped[UserKey]
+    namespace: Mapped[str] = mapped_column(String(40), primary_key=True)
+    seq: Mapped[Number] = mapped_column(primary_key=True, autoincrement=False)
+    event: Mapped[str] = mapped_column(String(60))
+    data: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
+class StreamEpoch(Table):
+    """One row: the name of this log. After a backup is restored, old positions mean nothing."""
+
+    __tablename__ = "stream_epoch"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    epoch: Mapped[str] = mapped_column(String(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One event for one person, before it has its number. `data` is JSON text."""
+
+    user_id: int
+    namespace: str
+    event: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    user_id: int
+    namespace: str
+    seq: int
+    event: str
+    data: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    seq: int
+    floor: int
+
+
+NOWHERE = Position(seq=0, floor=0)
+
+
+async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) -> list[Logged]:
+    """Number and store the pushes, in their order; heads are locked by (user, namespace)."""
+    if not pushes:
+        return []
+    counts = sorted(Counter((push.user_id, push.namespace) for push in pushes).items())
+    upsert = insert(db, Head).values(
+        [{"user_id": user, "namespace": name, "seq": n} for (user, name), n in counts]
+    )
+    upsert = upsert.on_conflict_do_update(
+        index_elements=[Head.user_id, Head.namespace],
+        set_={"seq": Head.seq + upsert.excluded.seq},
+    ).returning(Head.user_id, Head.namespace, Head.seq)
+    last = {(user, name): seq for user, name, seq in await db.execute(upsert)}
+    following = {key: last[key] - n for key, n in counts}
+    logged = []
+    for push in pushes:
+        key = (push.user_id, push.namespace)
+        following[key] += 1
+        logged.append(
+            Logged(push.user_id, push.namespace, following[key], push.event, push.data, at)
+        )
+    rows = [
+        {
+            "user_id": entry.user_id,
+            "namespace": entry.namespace,
+            "seq": entry.seq,
+            "event": entry.event,
+            "data": entry.data,
+            "at": entry.at,
+        }
+        for entry in logged
+    ]
+    await db.execute(insert(db, LogEntry), rows)
+    return logged
+
+
+async def get_position(db: AsyncSession, user_id: int, namespace: str) -> Position:
+    row = (
+        await db.execute(
+            select(Head.seq, Head.floor).where(Head.user_id == user_id, Head.namespace == namespace)
+        )
+    ).one_or_none()
+    return Position(row.seq, row.floor) if row else NOWHERE
+
+
+async def list_heads(db: AsyncSession, user_ids: Iterable[int]) -> dict[tuple[int, str], int]:
+    """The last seq of every stream of these people."""
+    heads: dict[tuple[int, str], int] = {}
+    for some in chunked(sorted(user_ids)):
+        rows = await db.execute(
+            select(Head.user_id, Head.namespace, Head.seq).where(Head.user_id.in_(some))
+        )
+        heads.update({(user, name): seq for user, name, seq in rows})
+    return heads
+
+
+async def read_events(
+    db: AsyncSession, user_id: int, namespace: str, *, after: int, limit: int
+) -> list[Logged]:
+    rows = await db.scalars(
+        select(LogEntry)
+        .where(LogEntry.user_id == user_id, LogEntry.namespace == namespace, LogEntry.seq > after)
+        .order_by(LogEntry.seq)
+        .limit(limit)
+    )
+    return [Logged(r.user_id, r.namespace, r.seq, r.event, r.data, r.at) for r in rows]
+
+
+async def prune_old(db: AsyncSession, before: datetime) -> int:
+    """Forget up to a chunk of the entries older than `before`; how many that were."""
+    key = tuple_(LogEntry.user_id, LogEntry.namespace, LogEntry.seq)
+    oldest = (
+        select(LogEntry.user_id, LogEntry.namespace, LogEntry.seq)
+        .where(LogEntry.at < before)
+        .order_by(LogEntry.at)
+        .limit(PRUNE_CHUNK)
+    )
+    gone = (
+        await db.execute(
+            delete(LogEntry)
+            .where(key.in_(oldest))
+            .returning(LogEntry.user_id, LogEntry.namespace, LogEntry.seq)
+        )
+    ).all()
+    floors: dict[tuple[int, str], int] = {}
+    for user_id, namespace, seq in gone:
+        floors[user_id, namespace] = max(seq, floors.get((user_id, namespace), 0))
+    for (user_id, namespace), floor in sorted(floors.items()):
+        await _raise_floor(db, user_id, namespace, floor)
+    return len(gone)
+
+
+async def prune_long(
+    db: AsyncSession, max_length: int, after: tuple[int, str]
+) -> tuple[int, str] | None:
+    """Shorten one page of streams to `max_length`; where to go on, or None at the end."""
+    page = (
+        await db.execute(
+            select(Head.user_id, Head.namespace, Head.seq, Head.floor)
+            .where(tuple_(Head.user_id, Head.namespace) > after)
+            .order_by(Head.user_id, Head.namespace)
+            .limit(PRUNE_CHUNK)
+        )
+    ).all()
+    for user_id, namespace, seq, floor in page:
+        if seq - floor > max_length:
+            await db.execute(
+                delete(LogEntry).where(
+                    LogEntry.user_id == user_id,
+                    LogEntry.namespace == namespace,
+                    LogEntry.seq <= seq - max_length,
+                )
+            )
+            await _raise_floor(db, user_id, namespace, seq - max_length)
+    return (page[-1].user_id, page[-1].namespace) if len(page) == PRUNE_CHUNK else None
+
+
+async def _raise_floor(db: AsyncSession, user_id: int, namespace: str, floor: int) -> None:
+    await db.execute(
+        update(Head)
+        .where(Head.user_id == user_id, Head.namespace == namespace, Head.floor < floor)
+        .values(floor=floor)
+    )
+
+
+async def get_epoch(db: AsyncSession) -> str:
+    """The log's epoch, made at first need."""
+    epoch = await db.scalar(select(StreamEpoch.epoch))
+    if epoch is None:
+        await db.execute(
+            insert(db, StreamEpoch)
+            .values(id=1, epoch=secrets.token_hex(8))
+            .on_conflict_do_nothing()
+        )
+        epoch = (await db.execute(select(StreamEpoch.epoch))).scalar_one()
+    return epoch
+
+
+async def renew_epoch(db: AsyncSession) -> str:
+    """Give the log a new epoch: every client fetches its state anew."""
+    epoch = secrets.token_hex(8)
+    statement = insert(db, StreamEpoch).values(id=1, epoch=epoch)
+    await db.execute(
+        statement.on_conflict_do_update(index_elements=[StreamEpoch.id], set_={"epoch": epoch})
+    )
+    return epoch

@@ -1,0 +1,38 @@
+"""A claim on a database by the one server that may run without Redis."""
+
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+_LOCK = 0x736F6C65
+
+
+class AlreadyRunning(Exception):
+    """Another server holds the claim."""
+
+
+@asynccontextmanager
+async def sole_instance(url: str, folder: Path) -> AsyncIterator[None]:
+    """Hold the claim while the block runs. Raises: AlreadyRunning."""
+    if url.startswith("sqlite"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "serve.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunning from None
+            yield
+        return
+    engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            if not await connection.scalar(text(f"SELECT pg_try_advisory_lock({_LOCK})")):
+                raise AlreadyRunning
+            yield
+    finally:
+        await engine.dispose()

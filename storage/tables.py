@@ -1,0 +1,18 @@
+"""Every table, for whoever needs the whole schema."""
+
+from storage import accounts, audit, care, chat, events, notifications, outbox, replies
+from storage.schema import Table
+
+__all__ = [
+    "accounts",
+    "audit",
+    "care",
+    "chat",
+    "events",
+    "metadata",
+    "notifications",
+    "outbox",
+    "replies",
+]
+
+metadata = Table.metadata
