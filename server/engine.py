@@ -130,8 +130,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         self.closed = True
         self.server.sockets.pop(self.sid, None)
         if self.upgraded:
-            await asyncio.sleep(CLOSE_TIMEOUT)
-            self.abort()
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
 
     async def take(self, data: str | bytes) -> bool:
         """One packet from the client, in either transport; False if it ended the session."""

@@ -1,0 +1,80 @@
+"""The databases that tests make and own: built by the migrations, emptied between tests."""
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from storage.tables import metadata
+from storage.upgrade import upgrade
+
+POSTGRES = os.environ.get("EMOTRACK_TEST_POSTGRES", "")
+REDIS = os.environ.get("EMOTRACK_TEST_REDIS", "")
+SCALED = bool(POSTGRES and REDIS)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the servers of one test share."""
+
+    database_url: str
+    redis_url: str
+    data_dir: Path
+
+
+class Databases:
+    """One database for each test process; SQLite files are copied from a migrated one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._url = ""
+        self._name = f"emotrack_test_{uuid.uuid4().hex[:12]}"
+
+    def start(self) -> None:
+        if SCALED:
+            asyncio.run(_administer(f'CREATE DATABASE "{self._name}"'))
+            url = make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=self._name)
+            self._url = url.render_as_string(hide_password=False)
+        else:
+            self._url = f"sqlite+aiosqlite:///{self._folder}/template.sqlite3"
+        asyncio.run(upgrade(self._url))
+
+    def stop(self) -> None:
+        if SCALED:
+            asyncio.run(_administer(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)'))
+
+    @asynccontextmanager
+    async def lend(self, data_dir: Path) -> AsyncIterator[Backend]:
+        """An empty, migrated database for one test."""
+        if not SCALED:
+            shutil.copy(self._folder / "template.sqlite3", data_dir / "emotrack.sqlite3")
+            yield Backend("", "", data_dir)
+            return
+        try:
+            yield Backend(self._url, REDIS, data_dir)
+        finally:
+            await empty(self._url)
+
+
+async def empty(url: str) -> None:
+    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    await engine.dispose()
+
+
+async def _administer(statement: str) -> None:
+    url: URL = make_url(POSTGRES).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()

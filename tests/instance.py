@@ -1,0 +1,173 @@
+"""A real server on a real port, and the people who use it."""
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import ClientSession, web
+
+from handlers import NAMESPACES
+from handlers.accounts import people
+from jobs.broker import build_broker
+from jobs.providers.mail import build_mailer
+from jobs.relay import Relay
+from server.app import build_app
+from server.context import Context
+from server.oidc import Provider
+from server.runtime import Runtime, build_runtime
+from server.settings import Settings
+from storage.accounts import Role
+from tests.backend import Backend
+from tests.client import Client, Refused
+
+_numbers = itertools.count(1)
+PASSWORD = "a password for tests"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account, signed in once."""
+
+    id: int
+    email: str
+    name: str
+    token: str
+    refresh_token: str
+    session_id: int
+
+
+class Instance:
+    """One running server; several may share a backend."""
+
+    def __init__(self, runtime: Runtime, url: str) -> None:
+        self.runtime = runtime
+        self.url = url
+        self._clients: list[Client] = []
+
+    async def add_person(
+        self, role: Role = Role.PATIENT, name: str = "", *, with_password: bool = False
+    ) -> Person:
+        """A new account and its first session, without the cost of a password unless asked."""
+        number = next(_numbers)
+        email = f"{role.value}.{number}@example.com"
+        async with Context.open(self.runtime) as ctx:
+            password = PASSWORD if with_password else None
+            await people.create_user(ctx, email, role, name or f"Person {number}", password)
+        return await self.sign_in(email)
+
+    async def sign_in(self, email: str) -> Person:
+        """One more session of this person."""
+        async with Context.open(self.runtime) as ctx:
+            session = await people.sign_in_as(ctx, email)
+        claims = self.runtime.tokens.read(session.access_token)
+        user = session.user
+        assert session.refresh_token is not None
+        return Person(
+            user.id,
+            user.email,
+            user.name,
+            session.access_token,
+            session.refresh_token,
+            claims.session_id,
+        )
+
+    async def connect(
+        self,
+        person: Person | str,
+        *namespaces: str,
+        transports: tuple[str, ...] = ("websocket",),
+        **auth: Any,
+    ) -> Client:
+        """A device of this person (or with this token), joined to the namespaces."""
+        token = person if isinstance(person, str) else person.token
+        client = Client(self.url)
+        self._clients.append(client)
+        await client.connect(
+            namespaces or ("/chat",), {"token": token, **auth}, transports=transports
+        )
+        return client
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        **options: Any,
+    ) -> tuple[int, Any]:
+        """One HTTP request: the status and the JSON (or None)."""
+        headers = options.pop("headers", {})
+        if token is not None:
+            headers = {**headers, "Authorization": f"Bearer {token}"}
+        async with (
+            ClientSession() as session,
+            session.request(
+                method, self.url + path, json=body, headers=headers, **options
+            ) as response,
+        ):
+            is_json = response.content_type == "application/json"
+            return response.status, await response.json() if is_json else None
+
+    async def ask(self, person: Person, namespace: str, event: str, payload: Any) -> Any:
+        """An event over HTTP: its data, or Refused."""
+        _, answer = await self.request(
+            "POST", f"/events{namespace}/{event}", payload, token=person.token
+        )
+        if "error" in answer:
+            raise Refused(answer["error"])
+        return answer["data"]
+
+    async def connect_pair(self) -> tuple[Person, Person]:
+        """A psychologist and a patient with an active relation."""
+        psychologist = await self.add_person(Role.PSYCHOLOGIST)
+        patient = await self.add_person(Role.PATIENT)
+        await self.relate(psychologist, patient)
+        return psychologist, patient
+
+    async def relate(self, psychologist: Person, patient: Person) -> None:
+        await self.ask(psychologist, "/care", "relation:invite", {"email": patient.email})
+        await self.ask(patient, "/care", "relation:accept", {"psychologist_id": psychologist.id})
+
+    async def open_chat(self, psychologist: Person, patient: Person) -> int:
+        answer = await self.ask(psychologist, "/chat", "chat:open", {"user_id": patient.id})
+        chat_id: int = answer["id"]
+        return chat_id
+
+    async def close_clients(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+
+@asynccontextmanager
+async def start_instance(backend: Backend, **changes: Any) -> AsyncIterator[Instance]:
+    """A server on a free port, with limits switched off unless `changes` say otherwise."""
+    values: dict[str, Any] = {
+        "database_url": backend.database_url,
+        "redis_url": backend.redis_url,
+        "data_dir": backend.data_dir,
+        "rate_limit_scale": 0,
+        **changes,
+    }
+    settings = Settings(_env_file=None, **values)
+    google = None
+    if settings.google_client_id:
+        google = Provider(
+            settings.google_issuer,
+            settings.google_client_id,
+            settings.google_client_secret.get_secret_value(),
+        )
+    runtime = build_runtime(settings, build_mailer(settings), google)
+    app = build_app(runtime, NAMESPACES, [Relay(runtime, build_broker())])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    instance = Instance(runtime, f"http://127.0.0.1:{port}")
+    try:
+        yield instance
+    finally:
+        await instance.close_clients()
+        await runner.cleanup()
