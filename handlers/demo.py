@@ -1,5 +1,6 @@
 """Demo people for trying things out: a psychologist, her patients, and something to read."""
 
+from contextlib import AbstractAsyncContextManager
 from uuid import uuid4
 
 from handlers import care
@@ -62,7 +63,7 @@ async def _talk(runtime: Runtime, psychologist: User, patient: User) -> None:
             await send_messages(ctx, [Asked(_identity(writers[writer]), request)])
 
 
-def _as(runtime: Runtime, user: User):  # type: ignore[no-untyped-def]  # Context.open's manager
+def _as(runtime: Runtime, user: User) -> AbstractAsyncContextManager[Context]:
     return Context.open(runtime, Caller(), _identity(user))
 
 

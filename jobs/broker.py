@@ -1,12 +1,15 @@
 """Who is told that a job is due: taskiq carries ids, the outbox row is the job."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from taskiq import AsyncBroker, InMemoryBroker
 from taskiq.decor import AsyncTaskiqDecoratedTask
 
 from jobs.perform import perform
 from server.runtime import Runtime
 
-Wake = AsyncTaskiqDecoratedTask[[int], None]
+Wake = AsyncTaskiqDecoratedTask[[int], Coroutine[Any, Any, None]]
 
 
 def build_broker() -> AsyncBroker:

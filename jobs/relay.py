@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from types import TracebackType
+from typing import Self
 
 from taskiq import AsyncBroker
 
@@ -29,7 +30,7 @@ class Relay:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "Relay":
+    async def __aenter__(self) -> Self:
         await self._broker.startup()
         async with Context.open(self._runtime) as ctx:
             ctx.enqueue(prune, Prune(), key="prune")

@@ -1,7 +1,7 @@
 """The server: what it is made of, and in which order it starts and stops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aiohttp import web
@@ -52,13 +52,16 @@ def build_app(
         yield
         for part in reversed(background):
             await part.__aexit__(None, None, None)
-        await transport.stop()
-        await dispatch.stop()
         await delivery.stop()
         await runtime.close()
         log.info("server.stopped")
 
+    async def leave(app: web.Application) -> None:
+        await dispatch.stop()
+        await transport.stop()
+
     app.cleanup_ctx.append(live)
+    app.on_shutdown.append(leave)
     return app
 
 
@@ -66,7 +69,7 @@ async def _answer_alive(request: web.Request) -> web.Response:
     return web.json_response({"status": "alive"})
 
 
-def _answer_readiness(runtime: Runtime):  # type: ignore[no-untyped-def]  # an aiohttp handler
+def _answer_readiness(runtime: Runtime) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
         bus = "ok" if runtime.bus.healthy else "degraded"
         try:

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import secrets
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 from passlib.context import CryptContext
@@ -64,7 +66,7 @@ class Passwords:
             return False
         return bool(await self._run(self._context.verify, password, stored))
 
-    async def _run(self, function, *args):  # type: ignore[no-untyped-def]  # passlib is untyped
+    async def _run(self, function: Callable[..., Any], *args: str) -> Any:
         if self._waiting >= MAX_WAITING:
             raise Unavailable(retry_after=5)
         self._waiting += 1

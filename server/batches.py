@@ -71,7 +71,7 @@ class Line:
         answers = await guarded(full_name(self._event), lambda: self._perform(requests))
         if not isinstance(answers, Error):
             return answers
-        if len(requests) == 1 or answers.retryable and answers.code != "internal":
+        if len(requests) == 1 or (answers.retryable and answers.code != "internal"):
             return [answers] * len(requests)
         # One of them spoiled it for all; alone, each gets what it deserves.
         return [(await self._answer([request]))[0] for request in requests]

@@ -145,7 +145,7 @@ def translate(error: Exception) -> Error:
     if is_unavailable(error):
         log.warning("call.unavailable", error=type(error).__name__)
         return Unavailable(retry_after=1)
-    log.error("call.failed", exc_info=_without_values(error))
+    log.error("call.failed", exc_info=error)
     return Internal()
 
 
@@ -191,10 +191,3 @@ async def _check_role(runtime: Runtime, call: Call, user: Identity | None) -> No
         # Approval must not ask for a new sign-in.
         if now is None or now.status != Status.ACTIVE:
             raise Forbidden
-
-
-def _without_values(error: Exception) -> Exception:
-    """Database errors quote their parameters, which are what people wrote."""
-    if hasattr(error, "hide_parameters"):
-        error.hide_parameters = True
-    return error

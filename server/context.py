@@ -43,12 +43,17 @@ class Context:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, runtime: Runtime, caller: Caller | None = None, actor: Identity | None = None
+        cls,
+        runtime: Runtime,
+        caller: Caller | None = None,
+        actor: Identity | None = None,
+        *,
+        write: bool = True,
     ) -> AsyncIterator["Context"]:
         """A context with a unit of work of its own; without an actor, the system's."""
         caller = caller or Caller()
         now = runtime.clock()
-        async with new_unit(runtime, now, caller, actor) as unit:
+        async with new_unit(runtime, now, caller, actor, write=write) as unit:
             yield cls(runtime, unit, now, caller, actor)
 
     @property
@@ -74,7 +79,9 @@ class Context:
         """
         if self.unit.is_open:
             raise RuntimeError("a unit of work is open: nothing may be nested in it")
-        async with Context.open(self.runtime, self.caller, self.actor) as inner:
+        async with Context.open(
+            self.runtime, self.caller, self.actor, write=self.unit.writes
+        ) as inner:
             yield inner
 
     def push(self, push: Push[Value], data: Value, *, to: Iterable[int]) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from server.context import Context, Identity
+from server.auth import Identity
+from server.context import Context
 from server.errors import Error
 from server.limits import Rate
 from server.outgoing import Job, Push, Signal

@@ -32,6 +32,7 @@ CHECK_SESSIONS = 1.0
 OVERLAP = timedelta(seconds=10)
 """Ended sessions read again each time: a slow transaction commits late."""
 
+STOP_TIMEOUT = 2.0
 DRAIN_TIMEOUT = 60.0
 READY = "stream:ready"
 
@@ -165,6 +166,7 @@ class Delivery:
         self._feeds: dict[str, tuple[int, Feed]] = {}
         self._sockets: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
         self._check_now = asyncio.Event()
         self._ended_since: datetime | None = None
         self._transport: Transport | None = None
@@ -175,13 +177,20 @@ class Delivery:
         async with Context.open(self._runtime) as ctx:
             self.epoch = await events.get_epoch(ctx.db)
         await self._runtime.bus.start(self)
-        self._start(self._repeat(self._check_tails, CHECK_TAIL, self._check_now))
-        self._start(self._repeat(self._check_sessions, CHECK_SESSIONS, asyncio.Event()))
+        self._loops = [
+            asyncio.create_task(self._repeat(self._check_tails, CHECK_TAIL, self._check_now)),
+            asyncio.create_task(
+                self._repeat(self._check_sessions, CHECK_SESSIONS, asyncio.Event())
+            ),
+        ]
 
     async def stop(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._tasks:
+            # The last ones to leave are still to be seen off.
+            await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
         await self._runtime.bus.stop()
 
     # -- Sockets --

@@ -44,6 +44,7 @@ MAX_TURNS = 1000
 REFRESH = "token:refresh"
 REFRESH_RATE = Rate(20, per=60)
 EXPIRED = "token:expired"
+STOP_TIMEOUT = 3.0
 GRACE = 60.0
 """Seconds in which an expired token must be renewed."""
 
@@ -107,7 +108,7 @@ class Dispatch:
     async def stop(self) -> None:
         """Let what has begun be finished and answered."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=GRACE)
+            await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
 
     def _start(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)

@@ -67,12 +67,12 @@ class Outbox(asyncio.Queue[Packet | None]):
         await self._drained.wait()
 
     def _put(self, item: Packet | None) -> None:
-        super()._put(item)  # type: ignore[misc]  # the documented hook of asyncio.Queue
+        super()._put(item)
         self.size += _size(item)
         self._drained.clear()
 
     def _get(self) -> Packet | None:
-        item: Packet | None = super()._get()  # type: ignore[misc]  # as above
+        item: Packet | None = super()._get()
         self.size -= _size(item)
         if self.empty():
             self._drained.set()
@@ -83,6 +83,11 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
     """One Engine.IO session."""
 
     queue: Outbox
+    connected: bool
+    upgrading: bool
+    upgraded: bool
+    closing: bool
+    closed: bool
 
     def __init__(self, server: "Engine", sid: str) -> None:
         super().__init__(server, sid)
@@ -119,7 +124,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         if self.closing or self.closed:
             return
         self.closing = True
-        await self.server._trigger_event("disconnect", self.sid, reason, run_async=False)
+        await self.server.trigger("disconnect", self.sid, reason)
         self.queue.put_nowait(Packet(CLOSE))
         self.queue.put_nowait(None)
         self.server.later(self._forget())
@@ -147,7 +152,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         return not (self.closing or self.closed)
 
     async def _message(self, data: str | bytes) -> None:
-        await self.server._trigger_event("message", self.sid, data, run_async=False)
+        await self.server.trigger("message", self.sid, data)
 
     # -- Polling --
 
@@ -232,6 +237,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
     """The Engine.IO server: hands out connections, messages and disconnections."""
 
     sockets: dict[str, Wire]
+    start_service_task: bool
 
     def __init__(self, origins: tuple[str, ...]) -> None:
         super().__init__(
@@ -248,6 +254,9 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
 
     def create_queue(self, *args: Any, **kwargs: Any) -> Outbox:
         return Outbox()
+
+    async def trigger(self, event: str, *args: Any) -> None:
+        await self._trigger_event(event, *args, run_async=False)
 
     def later(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -311,7 +320,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
             "maxPayload": MAX_PACKET,
         }
         wire.post(Packet(OPEN, opening))
-        await self._trigger_event("connect", sid, environ, run_async=False)
+        await self.trigger("connect", sid, environ)
         wire.schedule_ping()
         if transport == "websocket":
             return await wire.handle_get_request(environ)

@@ -148,7 +148,7 @@ class Http:
         head = max(start.head, items[-1].seq or 0) if items else start.head
         body = {"head": head, "epoch": start.epoch, "reset": start.reset}
         listed = ",".join(map(_encode_item, items))
-        return f'{{"items":[{listed}],{orjson.dumps(body).decode()[1:]}'
+        return f'{{"data":{{"items":[{listed}],{orjson.dumps(body).decode()[1:]}}}'
 
     async def _admit(
         self,

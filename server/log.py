@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from typing import Any
 
 import structlog
@@ -39,13 +40,23 @@ def configure_logging(level: str, *, as_json: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             redact,
-            structlog.processors.format_exc_info,
+            show_trace,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Library()], force=True)
+
+
+class _Library(logging.Handler):
+    """What libraries log: where and of what kind, never the finished text, which may quote."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        template = str(record.msg) if record.args else ""
+        error = record.exc_info[1] if record.exc_info else None
+        get_logger(record.name).log(record.levelno, "library", template=template, exc_info=error)
 
 
 def get_logger(name: str) -> Any:
@@ -55,6 +66,18 @@ def get_logger(name: str) -> Any:
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Blank the values under keys that may hold secrets or personal text, at any depth."""
     return {key: _clean(key, value) for key, value in event.items()}
+
+
+def show_trace(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Where an error came from. Its message is left out: drivers quote what people wrote."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)
+        event["error"] = type(error).__name__
+        event["trace"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return event
 
 
 def _clean(key: str, value: Any) -> Any:

@@ -19,7 +19,6 @@ from socketio.packet import (
     Packet,
 )
 
-
 from server import metrics
 from server.auth import Identity, new_id
 from server.context import Caller

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -41,7 +41,7 @@ class Unit:
         self._now = now
         self._actor_id = actor_id
         self._address = address
-        self._write = write
+        self.writes = write
         self._session: AsyncSession | None = None
         self._messages: list[Message] = []
         self.pushes: list[Push] = []
@@ -51,7 +51,7 @@ class Unit:
     @property
     def db(self) -> AsyncSession:
         if self._session is None:
-            self._session = self._runtime.database.session(write=self._write)
+            self._session = self._runtime.database.session(write=self.writes)
         return self._session
 
     @property
@@ -62,7 +62,7 @@ class Unit:
         """Send this after the commit, unlogged."""
         self._messages.append(message)
 
-    async def __aenter__(self) -> "Unit":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -80,7 +80,7 @@ class Unit:
                 await asyncio.shield(self._session.close())
 
     async def _finish(self) -> None:
-        if not self._write and (self.pushes or self.jobs or self.deeds):
+        if not self.writes and (self.pushes or self.jobs or self.deeds):
             raise TypeError("an event declared with reads=True tried to change something")
         if self.jobs:
             await outbox.add_jobs(self.db, self.jobs)

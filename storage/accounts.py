@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.schema import NEVER_REUSED, Key, Table, UserId, big_integer, database_clock
+from storage.schema import NEVER_REUSED, DatabaseClock, Key, Table, UserId, big_integer
 
 
 class Role(StrEnum):
@@ -173,7 +173,7 @@ async def add_session(
     now: datetime,
     lifetime: timedelta,
 ) -> Session:
-    return (
+    session: Session = (
         await db.scalars(
             insert(db, Session)
             .values(
@@ -187,6 +187,7 @@ async def add_session(
             .returning(Session)
         )
     ).one()
+    return session
 
 
 async def get_live_session(
@@ -223,14 +224,14 @@ async def end_sessions(
         statement = statement.where(Session.id == only)
     if but is not None:
         statement = statement.where(Session.id != but)
-    return list(await db.scalars(statement.values(ended_at=database_clock()).returning(Session.id)))
+    return list(await db.scalars(statement.values(ended_at=DatabaseClock()).returning(Session.id)))
 
 
 async def list_ended_sessions(
     db: AsyncSession, since: datetime | None
 ) -> tuple[datetime, list[int]]:
     """The database's time, and the sessions ended since then (without `since`: none)."""
-    now = (await db.execute(select(database_clock()))).scalar_one()
+    now = (await db.execute(select(DatabaseClock()))).scalar_one()
     if since is None:
         return now, []
     return now, list(await db.scalars(select(Session.id).where(Session.ended_at > since)))

@@ -1,8 +1,8 @@
 """A claim on a database by the one server that may run without Redis."""
 
 import fcntl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import text
@@ -20,12 +20,7 @@ class AlreadyRunning(Exception):
 async def sole_instance(url: str, folder: Path) -> AsyncIterator[None]:
     """Hold the claim while the block runs. Raises: AlreadyRunning."""
     if url.startswith("sqlite"):
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "serve.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise AlreadyRunning from None
+        with _lock_file(folder):
             yield
         return
     engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
@@ -36,3 +31,14 @@ async def sole_instance(url: str, folder: Path) -> AsyncIterator[None]:
             yield
     finally:
         await engine.dispose()
+
+
+@contextmanager
+def _lock_file(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "serve.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning from None
+        yield

@@ -148,7 +148,7 @@ async def mark_subjects_read(
         .returning(Notification.user_id, Notification.id)
     )
     ids: dict[int, list[int]] = defaultdict(list)
-    for user_id, notification_id in sorted(rows.tuples()):
+    for user_id, notification_id in sorted(rows.all()):
         ids[user_id].append(notification_id)
     return ids
 
@@ -159,4 +159,4 @@ async def count_unread(db: AsyncSession, user_ids: Sequence[int]) -> dict[int, i
         .where(Notification.user_id.in_(user_ids), Notification.read_at.is_(None))
         .group_by(Notification.user_id)
     )
-    return dict.fromkeys(user_ids, 0) | {user_id: count for user_id, count in rows}
+    return dict.fromkeys(user_ids, 0) | dict(rows.all())

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.schema import NEVER_REUSED, Key, Table, database_clock
+from storage.schema import NEVER_REUSED, DatabaseClock, Key, Table
 
 _PENDING = "dead_at IS NULL"
 
@@ -138,7 +138,7 @@ async def bury_job(db: AsyncSession, job: Job, *, error: str) -> None:
         update(Job)
         .where(Job.id == job.id)
         .values(
-            dead_at=database_clock(),
+            dead_at=DatabaseClock(),
             claimed_until=None,
             error=error[:500],
         )

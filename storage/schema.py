@@ -1,12 +1,13 @@
 """The declarative base, and the column types both databases agree on."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Integer, MetaData, func
+from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Integer, MetaData
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 
@@ -41,7 +42,7 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: Moment}
+    type_annotation_map: ClassVar = {datetime: Moment}
 
 
 big_integer = BigInteger().with_variant(Integer, "sqlite")
@@ -58,20 +59,18 @@ UserKey = Annotated[
 NEVER_REUSED = {"sqlite_autoincrement": True}
 
 
-class database_clock(func.now().__class__):  # type: ignore[misc]  # GenericFunction is untyped
+class DatabaseClock(FunctionElement[datetime]):
     """The database's own clock, read at execution: instances may disagree about the time."""
 
+    type = Moment()
     inherit_cache = True
 
-    def __init__(self) -> None:
-        super().__init__(type_=Moment())
 
-
-@compiles(database_clock, "postgresql")
+@compiles(DatabaseClock, "postgresql")
 def _postgresql_clock(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     return "clock_timestamp()"
 
 
-@compiles(database_clock, "sqlite")
+@compiles(DatabaseClock, "sqlite")
 def _sqlite_clock(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"

@@ -29,6 +29,11 @@ class Backend:
     redis_url: str
     data_dir: Path
 
+    @property
+    def url(self) -> str:
+        """The database, also where it is the default one."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir}/emotrack.sqlite3"
+
 
 class Databases:
     """One database for each test process; SQLite files are copied from a migrated one."""
@@ -40,16 +45,14 @@ class Databases:
 
     def start(self) -> None:
         if SCALED:
-            asyncio.run(_administer(f'CREATE DATABASE "{self._name}"'))
-            url = make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=self._name)
-            self._url = url.render_as_string(hide_password=False)
+            self._url = asyncio.run(_create(self._name))
         else:
             self._url = f"sqlite+aiosqlite:///{self._folder}/template.sqlite3"
         asyncio.run(upgrade(self._url))
 
     def stop(self) -> None:
         if SCALED:
-            asyncio.run(_administer(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)'))
+            asyncio.run(_drop(self._name))
 
     @asynccontextmanager
     async def lend(self, data_dir: Path) -> AsyncIterator[Backend]:
@@ -63,6 +66,18 @@ class Databases:
         finally:
             await empty(self._url)
 
+    @asynccontextmanager
+    async def lend_fresh(self, data_dir: Path) -> AsyncIterator[Backend]:
+        """A database that no migration has touched."""
+        if not SCALED:
+            yield Backend("", "", data_dir)
+            return
+        name = f"{self._name}_{uuid.uuid4().hex[:6]}"
+        try:
+            yield Backend(await _create(name), REDIS, data_dir)
+        finally:
+            await _drop(name)
+
 
 async def empty(url: str) -> None:
     names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
@@ -70,6 +85,16 @@ async def empty(url: str) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
     await engine.dispose()
+
+
+async def _create(name: str) -> str:
+    await _administer(f'CREATE DATABASE "{name}"')
+    url = make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+async def _drop(name: str) -> None:
+    await _administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 async def _administer(statement: str) -> None:

@@ -1,11 +1,13 @@
 """What operators do with other people's accounts."""
 
+from pydantic import TypeAdapter, ValidationError
+
 from handlers.accounts.passwords import check_password
-from handlers.accounts.payloads import Session, User
+from handlers.accounts.payloads import Email, Session, User
 from handlers.accounts.signin import end_sessions, open_session
 from server.auth import hash_token, new_token
 from server.context import Context
-from server.errors import EmailTaken, NotFound
+from server.errors import EmailTaken, Invalid, NotFound
 from storage import accounts
 from storage.accounts import Role, Status
 
@@ -14,6 +16,7 @@ async def create_user(
     ctx: Context, email: str, role: Role, name: str, password: str | None
 ) -> User:
     """A new account, active at once. Raises: EmailTaken, Invalid."""
+    email = _read_email(email)
     password_hash = None
     if password is not None:
         check_password(password, email)
@@ -57,6 +60,13 @@ async def create_api_key(ctx: Context, email: str) -> tuple[str, str]:
     await accounts.add_api_key(ctx.db, key_id, hash_token(secret), user.id, ctx.now)
     ctx.audit("account.api_key_created", subject_id=user.id, key_id=key_id)
     return key_id, secret
+
+
+def _read_email(email: str) -> str:
+    try:
+        return TypeAdapter(Email).validate_python(email)
+    except ValidationError as error:
+        raise Invalid.of("email", "not_valid", error.errors()[0]["msg"]) from None
 
 
 async def _find(ctx: Context, email: str) -> accounts.User:

@@ -39,7 +39,7 @@ async def register(ctx: Context, request: Register) -> Session:
     """
     check_password(request.password, request.email)
     password_hash = await ctx.runtime.passwords.hash(request.password)
-    pending = request.role == Role.PSYCHOLOGIST
+    pending = Role(request.role) is Role.PSYCHOLOGIST
     user = await accounts.add_user(
         ctx.db,
         email=request.email,

@@ -32,7 +32,8 @@ async def tell_presence(ctx: Context, user_id: int, *, online: bool) -> None:
 @chat.on("presence:get", roles=CARE, rate=RATE, reads=True)
 async def get_presence(ctx: Context, request: GetPresence) -> list[Presence]:
     """Who of these people is there; those one shares no open chat with are left out."""
-    partners = await chats.list_partners(ctx.db, ctx.user.id, among=request.user_ids)
+    async with ctx.work() as work:
+        partners = await chats.list_partners(work.db, ctx.user.id, among=request.user_ids)
     online = await ctx.runtime.bus.find_online([partner.id for partner in partners])
     return [
         Presence(

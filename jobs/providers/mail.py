@@ -6,6 +6,8 @@ from email.utils import formatdate, parseaddr
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from aiosmtplib import SMTP
+
 from server.services import Mail, Mailer
 from server.settings import Settings
 
@@ -59,9 +61,7 @@ class SmtpMailer:
             await client.noop()
         return f"{self._url.scheme}://{self._url.hostname}"
 
-    def _connect(self):  # type: ignore[no-untyped-def]  # an SMTP, imported only where mail is sent
-        from aiosmtplib import SMTP  # noqa: PLC0415
-
+    def _connect(self) -> SMTP:
         return SMTP(
             hostname=self._url.hostname,
             port=self._url.port or DEFAULT_PORTS[self._url.scheme],
@@ -77,7 +77,8 @@ def _compose(mail: Mail, sender: str) -> EmailMessage:
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     message["From"] = sender
     message["To"] = mail.to
-    message["Subject"] = mail.subject
+    # Names stand in subjects, and a line break would end the header.
+    message["Subject"] = " ".join(mail.subject.split())
     message["Date"] = formatdate(usegmt=True)
     message["Message-ID"] = f"<{mail.message_id}@{domain}>"
     message.set_content(mail.text.strip() + "\n")

@@ -7,7 +7,7 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from redis.asyncio import Redis
@@ -93,6 +93,7 @@ class RedisBus:
 
     def unsubscribe(self, user_id: int) -> None:
         self._wanted.discard(user_id)
+        self._waiting.pop(user_id, None)
         self._wanted_changed.set()
 
     # -- Presence: a person is on a set of instances, an instance is alive while its key is --
@@ -295,15 +296,12 @@ class RedisBus:
         return ":".join([self._prefix, *map(str, parts)])
 
 
-def _connect(url: str, *, timeout: float | None) -> "Redis":
-    return cast(
-        "Redis",
-        Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-        ),
+def _connect(url: str, *, timeout: float | None) -> Redis:
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
     )
 
 

@@ -40,7 +40,7 @@ class WireSchema(GenerateJsonSchema):
             return not field.get("serialization_exclude_if")
         return super().field_is_required(field, total)
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's own
+    def field_title_should_be_set(self, schema: Any) -> bool:
         """A title that repeats the name of its field is noise to readers and generators."""
         return False
 

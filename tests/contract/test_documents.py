@@ -1,8 +1,6 @@
 """The documents are valid, and say what is declared: all of it and nothing else."""
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,9 +36,9 @@ from server.errors import Error
 from server.limits import Rate
 from server.outgoing import Push
 from server.payload import Change, Id, Nothing, Page, PageRequest, Payload
+from tests.nodejs import FOLDER, find_node
 
 ROOT = Path(__file__).parents[2]
-NODE = ROOT / "tests" / "node"
 OPERATED = ("get", "put", "post", "delete", "patch")
 
 ALL = (kernel, *NAMESPACES)
@@ -63,19 +61,9 @@ TOLD = [
 ]
 
 
-def find_parser() -> str:
-    """Node, with the parser installed; without them the test is skipped, where that is allowed."""
-    node = shutil.which("node")
-    if node and (NODE / "node_modules" / "@asyncapi" / "parser").is_dir():
-        return node
-    missing = "needs node, and `npm ci` in tests/node"
-    if os.environ.get("EMOTRACK_REQUIRE_SERVICES") == "1":
-        pytest.fail(missing)
-    pytest.skip(missing)
-
-
 def parse_asyncapi(document: Path) -> None:
-    command = [find_parser(), str(NODE / "validate_asyncapi.mjs"), str(document)]
+    node = find_node("@asyncapi/parser")
+    command = [node, str(FOLDER / "validate_asyncapi.mjs"), str(document)]
     parsed = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert parsed.returncode == 0, parsed.stdout + parsed.stderr
 

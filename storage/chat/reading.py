@@ -1,0 +1,183 @@
+"""Seeing chats: lists, histories, receipts, counts and partners."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    and_,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from storage.accounts import User
+from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
+
+MAX_CHATS = 1000
+"""Chats with unread messages, or people to tell of presence, that are listed at once."""
+
+
+Psychologist = aliased(User, name="psychologist")
+Patient = aliased(User, name="patient")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A chat as one of its people sees it."""
+
+    chat: Chat
+    psychologist: User
+    patient: User
+    member: Member
+    last_message: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """When the other person got a message, and when they read it."""
+
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
+
+
+class Receipts:
+    """The moves of markers around a span of messages."""
+
+    def __init__(self, rows: Iterable[Receipt]) -> None:
+        self._moves: dict[tuple[int, int, str], list[tuple[int, datetime]]] = defaultdict(list)
+        for row in sorted(rows, key=lambda row: row.seq):
+            self._moves[row.chat_id, row.user_id, row.kind].append((row.seq, row.at))
+        self._people = {(chat_id, user_id) for chat_id, user_id, _ in self._moves}
+
+    def reached(self, message: Message) -> Reached:
+        read = delivered = None
+        for chat_id, user_id in self._people:
+            if chat_id == message.chat_id and user_id != message.sender_id:
+                read = self._first(message, user_id, Marker.READ)
+                delivered = self._first(message, user_id, Marker.DELIVERED)
+        # Who has read a message has got it.
+        got = min((at for at in (read, delivered) if at is not None), default=None)
+        return Reached(delivered_at=got, read_at=read)
+
+    def _first(self, message: Message, user_id: int, kind: Marker) -> datetime | None:
+        moves = self._moves.get((message.chat_id, user_id, kind), [])
+        place = bisect_left(moves, message.seq, key=lambda move: move[0])
+        return moves[place][1] if place < len(moves) else None
+
+
+async def get_view(db: AsyncSession, chat_id: int, user_id: int) -> View | None:
+    row = (
+        await db.execute(
+            _views(user_id).where(Chat.id == chat_id),
+            execution_options={"populate_existing": True},
+        )
+    ).one_or_none()
+    return View(*row) if row else None
+
+
+async def list_views(
+    db: AsyncSession, user_id: int, *, skip: int, limit: int
+) -> tuple[list[View], int]:
+    """A person's chats, the latest message first."""
+    total = (await db.execute(select(func.count()).where(Member.user_id == user_id))).scalar_one()
+    rows = await db.execute(
+        _views(user_id).order_by(Chat.last_at.desc(), Chat.id.desc()).offset(skip).limit(limit)
+    )
+    return [View(*row) for row in rows], total
+
+
+async def list_messages(db: AsyncSession, chat_id: int, first: int, last: int) -> list[Message]:
+    """The messages from seq `first` to seq `last`, ascending."""
+    return list(
+        await db.scalars(
+            select(Message)
+            .where(Message.chat_id == chat_id, Message.seq.between(first, last))
+            .order_by(Message.seq)
+        )
+    )
+
+
+async def get_receipts(
+    db: AsyncSession, chat_id: int, member_ids: Iterable[int], first: int, last: int
+) -> Receipts:
+    """What is needed to tell when the messages from `first` to `last` were reached.
+
+    A move beyond the span may be the first to have reached its end, so the next one is read too.
+    """
+    inside = select(Receipt).where(Receipt.chat_id == chat_id, Receipt.seq.between(first, last))
+    beyond = [
+        select(Receipt)
+        .where(
+            Receipt.chat_id == chat_id,
+            Receipt.user_id == user_id,
+            Receipt.kind == kind,
+            Receipt.seq > last,
+        )
+        .order_by(Receipt.seq)
+        .limit(1)
+        .subquery()
+        for user_id in member_ids
+        for kind in Marker
+    ]
+    rows = union_all(inside, *(select(one) for one in beyond)).subquery()
+    return Receipts(await db.scalars(select(aliased(Receipt, rows))))
+
+
+async def get_last_receipts(db: AsyncSession, chats: Iterable[Chat]) -> Receipts:
+    """What is needed to tell when the last message of each chat was reached."""
+    ends = [(chat.id, chat.last_seq) for chat in chats if chat.last_seq]
+    if not ends:
+        return Receipts([])
+    return Receipts(
+        await db.scalars(select(Receipt).where(tuple_(Receipt.chat_id, Receipt.seq).in_(ends)))
+    )
+
+
+async def list_unread(
+    db: AsyncSession, user_ids: Collection[int]
+) -> dict[int, list[tuple[int, int]]]:
+    """For each person their chats with unread messages: (chat_id, unread)."""
+    rows = await db.execute(
+        select(Member.user_id, Member.chat_id, Member.unread)
+        .where(Member.user_id.in_(user_ids), Member.unread > 0)
+        .order_by(Member.user_id, Member.chat_id)
+        .limit(MAX_CHATS * len(user_ids))
+    )
+    unread: dict[int, list[tuple[int, int]]] = {user_id: [] for user_id in user_ids}
+    for user_id, chat_id, count in rows:
+        unread[user_id].append((chat_id, count))
+    return unread
+
+
+async def list_partners(
+    db: AsyncSession, user_id: int, among: Collection[int] | None = None
+) -> list[User]:
+    """The people somebody shares an open chat with, all of them or those of `among`."""
+    partner = or_(
+        and_(Chat.psychologist_id == user_id, Chat.patient_id == User.id),
+        and_(Chat.patient_id == user_id, Chat.psychologist_id == User.id),
+    )
+    statement = (
+        select(User).join(Chat, partner).where(Chat.status == ChatStatus.OPEN).limit(MAX_CHATS)
+    )
+    if among is not None:
+        statement = statement.where(User.id.in_(among))
+    return list(await db.scalars(statement.order_by(User.id)))
+
+
+def _views(user_id: int) -> Any:
+    return (
+        select(Chat, Psychologist, Patient, Member, Message)
+        .join(Member, and_(Member.chat_id == Chat.id, Member.user_id == user_id))
+        .join(Psychologist, Psychologist.id == Chat.psychologist_id)
+        .join(Patient, Patient.id == Chat.patient_id)
+        .outerjoin(Message, and_(Message.chat_id == Chat.id, Message.seq == Chat.last_seq))
+    )

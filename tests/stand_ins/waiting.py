@@ -1,0 +1,30 @@
+"""Waiting for what nobody announces, and letting time pass without waiting."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from tests.instance import Instance
+
+DEADLINE = 10.0
+PAUSE = 0.02
+Found = TypeVar("Found")
+
+
+async def eventually(probe: Callable[[], Awaitable[Found]], what: str) -> Found:
+    """The first thing that the probe finds to be true."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                if found := await probe():
+                    return found
+                await asyncio.sleep(PAUSE)
+    except TimeoutError:
+        raise AssertionError(f"waited in vain for {what}") from None
+
+
+def set_clock(server: Instance, *, ahead: timedelta) -> None:
+    """Let the server live in the future; jobs that fall due there are done at once."""
+    server.runtime.clock = lambda: datetime.now(UTC) + ahead
+    server.runtime.jobs_added.set()

@@ -1,0 +1,257 @@
+"""Jobs: done once, tried again, given up; told by the letters they send."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+
+from jobs.perform import MAX_ATTEMPTS, perform
+from jobs.upkeep import EVERY, prune
+from server.auth import hash_token
+from storage import accounts
+from storage.outbox import Job
+from tests.conftest import StartInstance
+from tests.instance import Instance, Person
+from tests.stand_ins.smtp import SmtpStandIn, run_smtp
+from tests.stand_ins.waiting import eventually, set_clock
+
+BACKOFF = timedelta(hours=2)
+"""Longer than any pause between two attempts."""
+
+
+@pytest.fixture
+async def smtp() -> AsyncIterator[SmtpStandIn]:
+    async with run_smtp() as smtp:
+        yield smtp
+
+
+@pytest.fixture
+async def server(start: StartInstance, smtp: SmtpStandIn) -> Instance:
+    return await start(smtp_url=smtp.url)
+
+
+async def ask_for_letter(server: Instance, person: Person) -> None:
+    """The job of these tests: a recovery letter, keyed by the address."""
+    status, _ = await server.request("POST", "/auth/forgot-password", {"email": person.email})
+    assert status == 202
+
+
+async def list_letter_jobs(server: Instance) -> list[Job]:
+    async with server.runtime.database.session(write=False) as db:
+        rows = await db.scalars(
+            select(Job).where(Job.job == "accounts.mail_recovery").order_by(Job.id)
+        )
+        return list(rows)
+
+
+async def wait_until_done(server: Instance) -> None:
+    async def none_is_left() -> bool:
+        return not await list_letter_jobs(server)
+
+    await eventually(none_is_left, "an empty outbox")
+
+
+async def wait_for_attempt(server: Instance, number: int) -> Job:
+    """The job, once it has failed so many times and nobody has it."""
+
+    async def find() -> Job | None:
+        (job,) = await list_letter_jobs(server)
+        return job if job.attempts == number and job.claimed_until is None else None
+
+    found = await eventually(find, f"attempt {number}")
+    assert found is not None
+    return found
+
+
+async def test_a_job_is_done_and_its_row_is_gone(server: Instance, smtp: SmtpStandIn) -> None:
+    person = await server.add_person()
+
+    await ask_for_letter(server, person)
+
+    await smtp.wait_for(to=person.email)
+    await wait_until_done(server)
+    assert len(smtp.letters) == 1
+
+
+async def test_workers_that_want_the_same_job_do_it_once(
+    start: StartInstance, smtp: SmtpStandIn
+) -> None:
+    servers = [await start(smtp_url=smtp.url) for _ in range(3)]
+    people = [await servers[0].add_person() for _ in range(8)]
+    for number, person in enumerate(people):
+        await ask_for_letter(servers[number % 3], person)
+    jobs = await list_letter_jobs(servers[0])
+
+    await asyncio.gather(*(perform(s.runtime, job.id) for job in jobs for s in servers))
+
+    await wait_until_done(servers[0])
+    assert sorted(letter["To"] for letter in smtp.letters) == sorted(p.email for p in people)
+
+
+@pytest.mark.scaled
+async def test_a_job_left_by_a_dead_worker_is_done_by_another_when_its_lease_is_over(
+    start: StartInstance, smtp: SmtpStandIn
+) -> None:
+    first, second = await start(smtp_url=smtp.url), await start(smtp_url=smtp.url)
+    person = await first.add_person()
+    smtp.may_pass.clear()
+    await ask_for_letter(first, person)
+    await smtp.wait_for_knock()
+
+    set_clock(second, ahead=timedelta(minutes=2))
+
+    await smtp.wait_for_knock(2)
+    smtp.may_pass.set()
+    letters = await smtp.wait_for(2, to=person.email)
+    await wait_until_done(second)
+    assert len({letter["Message-ID"] for letter in letters}) == 1
+
+
+async def test_a_job_that_failed_is_tried_again_later_and_later(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    person = await server.add_person()
+    smtp.busy = True
+    await ask_for_letter(server, person)
+
+    first = await wait_for_attempt(server, 1)
+    pause = first.due_at - datetime.now(UTC)
+    assert timedelta(0) < pause <= timedelta(seconds=2.5)
+    assert first.error == "SMTPDataError"
+
+    set_clock(server, ahead=BACKOFF)
+    second = await wait_for_attempt(server, 2)
+    later = second.due_at - server.runtime.clock()
+    assert timedelta(seconds=2) < later <= timedelta(seconds=5)
+
+    smtp.busy = False
+    set_clock(server, ahead=2 * BACKOFF)
+    await smtp.wait_for(to=person.email)
+    await wait_until_done(server)
+    assert len(smtp.letters) == 1
+
+
+async def test_a_job_waits_while_the_mail_server_is_away(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    person = await server.add_person()
+    await smtp.stop()
+    await ask_for_letter(server, person)
+    await wait_for_attempt(server, 1)
+
+    await smtp.start()
+    set_clock(server, ahead=BACKOFF)
+
+    await smtp.wait_for(to=person.email)
+
+
+async def test_a_job_that_never_succeeds_is_given_up_and_stays_to_be_seen(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    person = await server.add_person()
+    smtp.busy = True
+    await ask_for_letter(server, person)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        job = await wait_for_attempt(server, attempt)
+        assert (job.dead_at is not None) == (attempt == MAX_ATTEMPTS)
+        set_clock(server, ahead=BACKOFF * attempt)
+
+    smtp.busy = False
+    await perform(server.runtime, job.id)
+    (dead,) = await list_letter_jobs(server)
+
+    assert (dead.attempts, smtp.letters) == (MAX_ATTEMPTS, [])
+    await ask_for_letter(server, person)
+    await smtp.wait_for(to=person.email)
+    assert [job.id for job in await list_letter_jobs(server)][:1] == [dead.id]
+
+
+async def test_jobs_of_one_key_are_one_job_while_it_waits(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    one, other = await server.add_person(), await server.add_person()
+    smtp.busy = True
+    await ask_for_letter(server, one)
+    await wait_for_attempt(server, 1)
+    for _ in range(3):
+        await ask_for_letter(server, one)
+    assert len(await list_letter_jobs(server)) == 1
+
+    smtp.busy = False
+    await ask_for_letter(server, other)
+    await smtp.wait_for(to=other.email)
+    set_clock(server, ahead=BACKOFF)
+
+    await smtp.wait_for(to=one.email)
+    await wait_until_done(server)
+    assert len(smtp.find(one.email)) == 1
+
+
+async def test_a_job_asked_for_while_it_runs_is_run_again(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    person = await server.add_person()
+    smtp.may_pass.clear()
+    await ask_for_letter(server, person)
+    await smtp.wait_for_knock()
+
+    await ask_for_letter(server, person)
+    (job,) = await list_letter_jobs(server)
+    assert job.revision == 1
+    smtp.may_pass.set()
+
+    await smtp.wait_for(2, to=person.email)
+    await wait_until_done(server)
+
+
+async def test_upkeep_forgets_what_has_been_kept_long_enough_and_asks_for_itself_again(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    person = await server.add_person()
+    change = {"name": "Another", "client_ref": str(uuid4())}
+    await server.ask(person, "/account", "profile:update", change)
+    await wait_for_upkeep(server)
+
+    set_clock(server, ahead=timedelta(days=40))
+    await wait_for_upkeep(server)
+    set_clock(server, ahead=timedelta(0))
+
+    async with server.runtime.database.session(write=False) as db:
+        assert await accounts.get_refresh_token(db, hash_token(person.refresh_token)) is None
+    back = await server.sign_in(person.email)
+    _, stream = await server.request("GET", "/events/account?after=0", token=back.token)
+    assert (stream["items"], stream["reset"], stream["head"]) == ([], True, 1)
+    # The ref is forgotten too, or it would be a conflict now.
+    again = await server.ask(back, "/account", "profile:update", {**change, "name": "A third"})
+    assert again["name"] == "A third"
+
+
+async def wait_for_upkeep(server: Instance) -> None:
+    """Until upkeep was done at the server's time, which makes it due an hour later."""
+
+    async def is_done() -> bool:
+        async with server.runtime.database.session(write=False) as db:
+            due_at = await db.scalar(select(Job.due_at).where(Job.job == prune.name))
+        return due_at is not None and due_at > server.runtime.clock() + EVERY / 2
+
+    await eventually(is_done, "upkeep")
+
+
+async def test_letters_are_in_the_language_of_their_reader(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    anna, boris = await server.add_person(name="Anna"), await server.add_person(name="Борис")
+    await server.ask(boris, "/account", "profile:update", {"locale": "ru"})
+
+    await ask_for_letter(server, anna)
+    await ask_for_letter(server, boris)
+
+    (english,) = await smtp.wait_for(to=anna.email)
+    (russian,) = await smtp.wait_for(to=boris.email)
+    assert english["Subject"] == "A new password for Emotrack"
+    assert "Hello, Anna!" in english.get_content()
+    assert russian["Subject"] == "Новый пароль для Emotrack"
+    assert "Здравствуйте, Борис!" in russian.get_content()
