@@ -12,6 +12,7 @@ from jobs.upkeep import Prune, prune
 from server.context import Context
 from server.log import get_logger
 from server.runtime import Runtime
+from server.tasks import end_tasks
 from storage import outbox
 
 log = get_logger(__name__)
@@ -44,8 +45,8 @@ class Relay:
         trace: TracebackType | None,
     ) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, *self._running.values(), return_exceptions=True)
+            await end_tasks([self._task])
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
         await self._broker.shutdown()
 
     async def _run(self) -> None:

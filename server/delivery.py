@@ -16,6 +16,7 @@ from server.context import Context
 from server.contract import Namespace
 from server.log import get_logger
 from server.runtime import Runtime
+from server.tasks import end_tasks
 from server.transport import Client, Transport, event_frame
 from storage import accounts, events
 
@@ -147,7 +148,9 @@ class Feed:
         page = await self._delivery.read(self._client, self._last)
         if not page or page[0].seq != self._last + 1:
             start = await self._delivery.locate(self._client, self._last, None)
-            self._last, self._known = start.head, start.head
+            if not start.reset:
+                raise LookupError("the log has a gap")
+            self._last = self._known = start.head
             self._delivery.announce(self._client, start)
             return
         for notice in page:
@@ -185,9 +188,7 @@ class Delivery:
         ]
 
     async def stop(self) -> None:
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end_tasks(self._loops)
         if self._tasks:
             # The last ones to leave are still to be seen off.
             await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)

@@ -18,6 +18,7 @@ from server.delivery import Delivery
 from server.errors import (
     Error,
     Forbidden,
+    Invalid,
     NotFound,
     RateLimited,
     TokenExpired,
@@ -29,6 +30,7 @@ from server.log import get_logger
 from server.payload import Nothing, Payload, Seq
 from server.runtime import Runtime
 from server.transport import (
+    UNREADABLE,
     Ask,
     Client,
     Connection,
@@ -192,7 +194,7 @@ class Dispatch:
         self, client: Client, event: Event | None, ask: Ask, caller: Caller
     ) -> str | Error:
         if ask.name == REFRESH:
-            return await guarded(REFRESH, lambda: self._refresh(client, ask))
+            return await guarded(REFRESH, lambda: self.renew(client, ask))
         if event is None or ask.name in RESERVED:
             return UnknownEvent()
 
@@ -225,7 +227,8 @@ class Dispatch:
         for ask, answer in answers:
             self._answer(client, ask, answer if isinstance(answer, Error) else await answer)
 
-    async def _refresh(self, client: Client, ask: Ask) -> str:
+    async def renew(self, client: Client, ask: Ask) -> str:
+        """Answer `token:refresh`."""
         await self._runtime.limits.hit(REFRESH_RATE, REFRESH, str(client.user.id))
         request = validate(RefreshToken, _payload(ask))
         await self._authenticate(client.connection, request.token)
@@ -242,6 +245,8 @@ class Dispatch:
 
 
 def _payload(ask: Ask) -> Any:
+    if ask.args == [UNREADABLE]:
+        raise Invalid.of("", "unreadable", "This nests too deep or holds no real number or text")
     return ask.args[0] if len(ask.args) == 1 else None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import engineio
 from aiohttp import WSMsgType, web
 from engineio.async_socket import AsyncSocket
+from engineio.exceptions import QueueEmpty
 from engineio.packet import CLOSE, MESSAGE, NOOP, OPEN, PING, PONG, UPGRADE, Packet
 
 from server import metrics
@@ -26,6 +27,9 @@ MAX_PACKET = 1_000_000
 """Characters in one packet, or in the body of one polling POST."""
 
 MAX_POST_PACKETS = 10_000
+MAX_POLL_PACKETS = 16
+"""More in one response and the official Python client drops them all."""
+
 MAX_QUEUED_PACKETS = 20_000
 MAX_QUEUED = 4_000_000
 """Characters waiting for one client; who reads slower than that is cut off and comes back."""
@@ -69,7 +73,8 @@ class Outbox(asyncio.Queue[Packet | None]):
     def _put(self, item: Packet | None) -> None:
         super()._put(item)
         self.size += _size(item)
-        self._drained.clear()
+        if item is not None:
+            self._drained.clear()
 
     def _get(self) -> Packet | None:
         item: Packet | None = super()._get()
@@ -109,7 +114,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
 
     def refuse(self, reason: str) -> None:
         """Close the connection and say why: in the websocket's close frame, or in a 400."""
-        if self.closing or self.closed:
+        if self.closing or self.closed or self.refusal is not None:
             return
         self.refusal = reason
         metrics.refused.labels(reason).inc()
@@ -149,12 +154,27 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             await self.close(reason=self.server.reason.CLIENT_DISCONNECT)
         else:
             self.refuse("malformed_packet")
-        return not (self.closing or self.closed)
+        return self.refusal is None and not (self.closing or self.closed)
 
     async def _message(self, data: str | bytes) -> None:
         await self.server.trigger("message", self.sid, data)
 
     # -- Polling --
+
+    async def poll(self) -> list[Packet]:
+        try:
+            async with asyncio.timeout(PING_INTERVAL + PING_TIMEOUT):
+                packet = await self.queue.get()
+        except TimeoutError:
+            raise QueueEmpty from None
+        packets: list[Packet] = []
+        while packet is not None:
+            packets.append(packet)
+            if len(packets) == MAX_POLL_PACKETS or self.queue.empty():
+                return packets
+            packet = self.queue.get_nowait()
+        self.queue.put_nowait(None)
+        return packets or [Packet(CLOSE)]
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
         body = await _read_body(environ["aiohttp.request"])
@@ -268,7 +288,11 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
             # Query strings end up in logs and histories.
             return refusal(Unauthenticated().status, Unauthenticated().json())
         wire = self.sockets.get(request.query.get("sid", ""))
-        if wire is None or "websocket" in request.headers.get("Upgrade", "").lower():
+        if "websocket" in request.headers.get("Upgrade", "").lower():
+            if not web.WebSocketResponse().can_prepare(request):
+                return refusal(400, Invalid().json())
+            return await self._answer(request)
+        if wire is None:
             return await self._answer(request)
         if request.method == "POST":
             return await self._answer_post(request, wire)
@@ -280,16 +304,18 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
 
     async def _answer_post(self, request: web.Request, wire: Wire) -> web.StreamResponse:
         response = await self._answer(request)
-        if wire.refusal is not None:
-            reason = Invalid.of("", wire.refusal, "The connection was closed.")
-            return refusal(400, reason.json(), response.headers)
-        return response
+        return response if wire.refusal is None else self._explain(wire, response.headers)
+
+    def _explain(self, wire: Wire, headers: Any) -> web.Response:
+        reason = Invalid.of("", wire.refusal or "", "The connection was closed.")
+        return refusal(400, reason.json(), headers)
 
     async def _answer_poll(self, request: web.Request, wire: Wire) -> web.StreamResponse:
         """A response that did not reach the client ends the session: it comes back with `after`."""
         if wire.polling:
             # The client gave up on its last poll; what that one took may be lost.
             wire.refuse("overlapping_polls")
+            return self._explain(wire, {})
         wire.polling = True
         try:
             response = await self._answer(request)

@@ -70,7 +70,7 @@ class Http:
     def read_caller(self, request: web.Request) -> Caller:
         return Caller(
             address=_find_address(request, self._runtime.settings.trusted_proxies),
-            user_agent=request.headers.get("User-Agent", "")[:200],
+            user_agent=_printable(request.headers.get("User-Agent", ""))[:200],
             locale=texts.choose(request.headers.get("Accept-Language", "")),
             cookies=request.cookies,
         )
@@ -283,6 +283,11 @@ def _find_address(request: web.Request, trusted: Any) -> str:
             break
         address = hop
     return address[:45]
+
+
+def _printable(text: str) -> str:
+    """Headers are bytes: what is no UTF-8 comes as surrogates, which no database takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _is_in(address: str, networks: Any) -> bool:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -60,7 +59,7 @@ class Provider:
         }
         answer = await _request("POST", configuration["token_endpoint"], data=form)
         claims = await self._verify(str(answer.get("id_token", "")), configuration["jwks_uri"])
-        if not secrets.compare_digest(str(claims.get("nonce", "")), attempt.nonce):
+        if claims.get("nonce") != attempt.nonce:
             raise BadCredentials
         return Person(
             subject=claims["sub"],

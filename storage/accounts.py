@@ -286,10 +286,14 @@ async def get_refresh_token(db: AsyncSession, token_hash: str) -> RefreshToken |
 async def add_reset_token(
     db: AsyncSession, token_hash: str, user_id: int, expires_at: datetime
 ) -> None:
+    """Add a token; one whose letter is late and sent again is good for as long as a new one."""
+    statement = insert(db, ResetToken).values(
+        token_hash=token_hash, user_id=user_id, expires_at=expires_at
+    )
     await db.execute(
-        insert(db, ResetToken)
-        .values(token_hash=token_hash, user_id=user_id, expires_at=expires_at)
-        .on_conflict_do_nothing()
+        statement.on_conflict_do_update(
+            index_elements=[ResetToken.token_hash], set_={"expires_at": expires_at}
+        )
     )
 
 
@@ -319,6 +323,14 @@ async def use_reset_token(db: AsyncSession, token_hash: str, now: datetime) -> i
         )
         .values(used_at=now)
         .returning(ResetToken.user_id)
+    )
+
+
+async def spend_reset_tokens(db: AsyncSession, user_id: int, now: datetime) -> None:
+    await db.execute(
+        update(ResetToken)
+        .where(ResetToken.user_id == user_id, ResetToken.used_at.is_(None))
+        .values(used_at=now)
     )
 
 

@@ -4,10 +4,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import socketio
 
+Found = TypeVar("Found")
 PATIENCE = 10.0
 
 
@@ -141,10 +142,12 @@ class Client:
         self._client.on("connect_error", refuse, namespace=namespace)
         self._client.on("disconnect", leave, namespace=namespace)
 
-    async def _wait(self, find: Callable[[], Any], what: str) -> Any:
+    async def _wait(self, find: Callable[[], Found | None], what: str) -> Found:
         async with self._news:
             try:
-                await asyncio.wait_for(self._news.wait_for(lambda: find() is not None), PATIENCE)
+                async with asyncio.timeout(PATIENCE):
+                    while (found := find()) is None:
+                        await self._news.wait()
             except TimeoutError:
                 raise AssertionError(f"nobody was told of {what}") from None
-            return find()
+            return found

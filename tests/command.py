@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +71,14 @@ class Shell:
         }
 
     async def run(
-        self, *arguments: str, given: str = "", root: Path = ROOT, **changes: str
+        self,
+        *arguments: str,
+        given: str = "",
+        root: Path = ROOT,
+        variables: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Run a command to its end. `given` is its standard input, `changes` are variables."""
-        process = await self._start(arguments, root, changes)
+        """Run a command to its end. `given` is its standard input."""
+        process = await self._start(arguments, root, variables or {})
         try:
             out, err = await asyncio.wait_for(process.communicate(given.encode()), PATIENCE)
         finally:
@@ -96,6 +100,8 @@ class Shell:
             assert process.stdout is not None
             async with asyncio.timeout(PATIENCE):
                 announced = [(await process.stdout.readline()).decode() for _ in range(2)]
+            if not all(announced):
+                raise AssertionError((await process.communicate())[1].decode())
             url = next(word for word in announced[0].split() if word.startswith("http"))
             settings = Settings(
                 _env_file=None,
@@ -114,14 +120,14 @@ class Shell:
             await _end(process)
 
     async def _start(
-        self, arguments: list[str] | tuple[str, ...], root: Path, changes: dict[str, str]
+        self, arguments: Sequence[str], root: Path, variables: Mapping[str, str]
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             root / "run.py",
             *arguments,
             cwd=self.backend.data_dir,
-            env={**self._environment, **changes},
+            env={**self._environment, **variables},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

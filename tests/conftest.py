@@ -1,5 +1,6 @@
 """Fixtures: a server, or several, on databases that the tests own."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend import SCALED, Backend, Databases
+from tests.command import Shell
 from tests.instance import Instance, start_instance
 
 StartInstance = Callable[..., Awaitable[Instance]]
@@ -25,6 +27,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything is required, a skipped test fails the run (the reasons: `-rs`)."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    required = os.environ.get("EMOTRACK_REQUIRE_SERVICES") == "1"
+    if required and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     databases = Databases(tmp_path_factory.mktemp("databases"))
@@ -37,6 +48,21 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 async def backend(databases: Databases, tmp_path: Path) -> AsyncIterator[Backend]:
     async with databases.lend(tmp_path) as backend:
         yield backend
+
+
+@pytest.fixture
+async def fresh(databases: Databases, tmp_path: Path) -> AsyncIterator[Backend]:
+    """A database without any tables."""
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    async with databases.lend_fresh(folder) as backend:
+        yield backend
+
+
+@pytest.fixture
+async def shell(backend: Backend) -> Shell:
+    """Where run.py is called, on the test's databases."""
+    return Shell(backend)
 
 
 @pytest.fixture

@@ -97,23 +97,22 @@ async def test_a_chat_needs_an_active_relation(server: Instance) -> None:
         assert await open_chat(invited, user_id) == "forbidden"
 
 
-@pytest.mark.parametrize(("event", "payload"), ABOUT_A_CHAT)
-async def test_a_chat_is_not_there_for_others(
-    server: Instance, event: str, payload: dict[str, Any]
-) -> None:
+async def test_a_chat_is_not_there_for_others(server: Instance) -> None:
     talk = await start_talk(server)
-    await talk.send(talk.patient)
+    sent = await talk.send(talk.patient)
     other = await start_talk(server)
-    member, outsider = await server.connect(talk.psychologist), await server.connect(talk.patient)
+    member, outsider = await server.connect(talk.psychologist), await server.connect(other.patient)
 
-    for person in other.people:
-        assert await refusal(talk.ask(person, event, **payload)) == "not_found"
-        nowhere = {"chat_id": 999_999, **payload}
-        assert await refusal(server.ask(person, "/chat", event, nowhere)) == "not_found"
+    for event, payload in ABOUT_A_CHAT:
+        for person in other.people:
+            assert await refusal(talk.ask(person, event, **payload)) == "not_found"
+            nowhere = {"chat_id": 999_999, **payload}
+            assert await refusal(server.ask(person, "/chat", event, nowhere)) == "not_found"
 
     for device in (member, outsider):
         await fence(device)
         assert device.pushes() == []
+    assert await talk.history(talk.psychologist) == [sent]
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MERCHANT])

@@ -10,6 +10,43 @@ from tests.talks import Talk, message, refusal, start_talk
 COUNT = 12
 
 
+PAGES: list[tuple[dict[str, Any], range, bool]] = [
+    ({}, range(1, 13), False),
+    ({"limit": 12}, range(1, 13), False),
+    ({"limit": 5}, range(8, 13), True),
+    ({"limit": 5, "skip": 5}, range(3, 8), True),
+    ({"limit": 5, "skip": 10}, range(1, 3), False),
+    ({"limit": 5, "skip": 12}, range(0), False),
+    ({"limit": 5, "skip": 1_000_000}, range(0), False),
+    ({"limit": 4, "before": 8}, range(4, 8), True),
+    ({"limit": 4, "before": 8, "skip": 2}, range(2, 6), True),
+    ({"limit": 4, "before": 4}, range(1, 4), False),
+    ({"limit": 4, "before": 1}, range(0), False),
+    ({"limit": 4, "before": 0}, range(0), False),
+    ({"limit": 4, "before": 13}, range(9, 13), True),
+    ({"limit": 4, "before": 500}, range(9, 13), True),
+    ({"limit": 4, "after": 0}, range(1, 5), True),
+    ({"limit": 4, "after": 6}, range(7, 11), True),
+    ({"limit": 4, "after": 6, "skip": 2}, range(9, 13), False),
+    ({"limit": 4, "after": 8}, range(9, 13), False),
+    ({"limit": 4, "after": 12}, range(0), False),
+    ({"limit": 4, "after": 500}, range(0), False),
+]
+
+
+IMPOSSIBLE: list[dict[str, Any]] = [
+    {"limit": 0},
+    {"limit": 101},
+    {"skip": -1},
+    {"skip": 1_000_001},
+    {"before": -1},
+    {"after": -1},
+    {"before": 2**53},
+    {"before": 5, "after": 2},
+    {"before": "5"},
+]
+
+
 @pytest.fixture
 async def talk(server: Instance) -> Talk:
     """A chat with twelve messages, the fifth of them deleted."""
@@ -20,44 +57,18 @@ async def talk(server: Instance) -> Talk:
     return talk
 
 
-@pytest.mark.parametrize(
-    ("wanted", "seqs", "has_more"),
-    [
-        ({}, range(1, 13), False),
-        ({"limit": 12}, range(1, 13), False),
-        ({"limit": 5}, range(8, 13), True),
-        ({"limit": 5, "skip": 5}, range(3, 8), True),
-        ({"limit": 5, "skip": 10}, range(1, 3), False),
-        ({"limit": 5, "skip": 12}, [], False),
-        ({"limit": 5, "skip": 1_000_000}, [], False),
-        ({"limit": 4, "before": 8}, range(4, 8), True),
-        ({"limit": 4, "before": 8, "skip": 2}, range(2, 6), True),
-        ({"limit": 4, "before": 4}, range(1, 4), False),
-        ({"limit": 4, "before": 1}, [], False),
-        ({"limit": 4, "before": 0}, [], False),
-        ({"limit": 4, "before": 13}, range(9, 13), True),
-        ({"limit": 4, "before": 500}, range(9, 13), True),
-        ({"limit": 4, "after": 0}, range(1, 5), True),
-        ({"limit": 4, "after": 6}, range(7, 11), True),
-        ({"limit": 4, "after": 6, "skip": 2}, range(9, 13), False),
-        ({"limit": 4, "after": 8}, range(9, 13), False),
-        ({"limit": 4, "after": 12}, [], False),
-        ({"limit": 4, "after": 500}, [], False),
-    ],
-)
-async def test_a_page_holds_what_was_asked_for(
-    talk: Talk, wanted: dict[str, Any], seqs: list[int] | range, has_more: bool
-) -> None:
-    answer = await talk.ask(talk.patient, "message:history", **wanted)
+async def test_a_page_holds_what_was_asked_for(talk: Talk) -> None:
+    for wanted, seqs, has_more in PAGES:
+        answer = await talk.ask(talk.patient, "message:history", **wanted)
 
-    assert [item["seq"] for item in answer["items"]] == list(seqs)
-    assert answer["has_more"] is has_more
-    assert answer["total"] == COUNT
-    assert answer["skip"] == wanted.get("skip", 0)
-    assert answer["limit"] == wanted.get("limit", 50)
-    for item in answer["items"]:
-        assert item["text"] == ("" if item["seq"] == 5 else str(item["seq"]))
-        assert item["deleted"] is (item["seq"] == 5)
+        assert [item["seq"] for item in answer["items"]] == list(seqs), wanted
+        assert answer["has_more"] is has_more, wanted
+        assert answer["total"] == COUNT
+        assert answer["skip"] == wanted.get("skip", 0)
+        assert answer["limit"] == wanted.get("limit", 20)
+        for item in answer["items"]:
+            assert item["text"] == ("" if item["seq"] == 5 else str(item["seq"]))
+            assert item["deleted"] is (item["seq"] == 5)
 
 
 async def test_pages_in_either_direction_make_up_the_whole(talk: Talk) -> None:
@@ -78,22 +89,9 @@ async def test_pages_in_either_direction_make_up_the_whole(talk: Talk) -> None:
     assert backwards == forwards == whole
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        {"limit": 0},
-        {"limit": 101},
-        {"skip": -1},
-        {"skip": 1_000_001},
-        {"before": -1},
-        {"after": -1},
-        {"before": 2**53},
-        {"before": 5, "after": 2},
-        {"before": "5"},
-    ],
-)
-async def test_an_impossible_page_is_refused(talk: Talk, wanted: dict[str, Any]) -> None:
-    assert await refusal(talk.ask(talk.patient, "message:history", **wanted)) == "invalid"
+async def test_an_impossible_page_is_refused(talk: Talk) -> None:
+    for wanted in IMPOSSIBLE:
+        assert await refusal(talk.ask(talk.patient, "message:history", **wanted)) == "invalid"
 
 
 async def test_an_empty_chat_has_an_empty_history(server: Instance) -> None:
@@ -101,7 +99,7 @@ async def test_an_empty_chat_has_an_empty_history(server: Instance) -> None:
 
     answer = await talk.ask(talk.patient, "message:history")
 
-    assert answer == {"items": [], "total": 0, "skip": 0, "limit": 50, "has_more": False}
+    assert answer == {"items": [], "total": 0, "skip": 0, "limit": 20, "has_more": False}
 
 
 async def test_a_page_is_never_longer_than_a_hundred(server: Instance) -> None:

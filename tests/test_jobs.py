@@ -12,9 +12,16 @@ from jobs.perform import MAX_ATTEMPTS, perform
 from jobs.upkeep import EVERY, prune
 from server.auth import hash_token
 from storage import accounts
+from storage.accounts import Role
 from storage.outbox import Job
 from tests.conftest import StartInstance
-from tests.instance import Instance, Person
+from tests.instance import Instance
+from tests.stand_ins.letters import (
+    ask_for_letter,
+    list_letter_jobs,
+    wait_for_attempt,
+    wait_until_sent,
+)
 from tests.stand_ins.smtp import SmtpStandIn, run_smtp
 from tests.stand_ins.waiting import eventually, set_clock
 
@@ -33,46 +40,13 @@ async def server(start: StartInstance, smtp: SmtpStandIn) -> Instance:
     return await start(smtp_url=smtp.url)
 
 
-async def ask_for_letter(server: Instance, person: Person) -> None:
-    """The job of these tests: a recovery letter, keyed by the address."""
-    status, _ = await server.request("POST", "/auth/forgot-password", {"email": person.email})
-    assert status == 202
-
-
-async def list_letter_jobs(server: Instance) -> list[Job]:
-    async with server.runtime.database.session(write=False) as db:
-        rows = await db.scalars(
-            select(Job).where(Job.job == "accounts.mail_recovery").order_by(Job.id)
-        )
-        return list(rows)
-
-
-async def wait_until_done(server: Instance) -> None:
-    async def none_is_left() -> bool:
-        return not await list_letter_jobs(server)
-
-    await eventually(none_is_left, "an empty outbox")
-
-
-async def wait_for_attempt(server: Instance, number: int) -> Job:
-    """The job, once it has failed so many times and nobody has it."""
-
-    async def find() -> Job | None:
-        (job,) = await list_letter_jobs(server)
-        return job if job.attempts == number and job.claimed_until is None else None
-
-    found = await eventually(find, f"attempt {number}")
-    assert found is not None
-    return found
-
-
 async def test_a_job_is_done_and_its_row_is_gone(server: Instance, smtp: SmtpStandIn) -> None:
     person = await server.add_person()
 
     await ask_for_letter(server, person)
 
     await smtp.wait_for(to=person.email)
-    await wait_until_done(server)
+    await wait_until_sent(server)
     assert len(smtp.letters) == 1
 
 
@@ -87,7 +61,7 @@ async def test_workers_that_want_the_same_job_do_it_once(
 
     await asyncio.gather(*(perform(s.runtime, job.id) for job in jobs for s in servers))
 
-    await wait_until_done(servers[0])
+    await wait_until_sent(servers[0])
     assert sorted(letter["To"] for letter in smtp.letters) == sorted(p.email for p in people)
 
 
@@ -106,7 +80,7 @@ async def test_a_job_left_by_a_dead_worker_is_done_by_another_when_its_lease_is_
     await smtp.wait_for_knock(2)
     smtp.may_pass.set()
     letters = await smtp.wait_for(2, to=person.email)
-    await wait_until_done(second)
+    await wait_until_sent(second)
     assert len({letter["Message-ID"] for letter in letters}) == 1
 
 
@@ -130,7 +104,7 @@ async def test_a_job_that_failed_is_tried_again_later_and_later(
     smtp.busy = False
     set_clock(server, ahead=2 * BACKOFF)
     await smtp.wait_for(to=person.email)
-    await wait_until_done(server)
+    await wait_until_sent(server)
     assert len(smtp.letters) == 1
 
 
@@ -186,7 +160,7 @@ async def test_jobs_of_one_key_are_one_job_while_it_waits(
     set_clock(server, ahead=BACKOFF)
 
     await smtp.wait_for(to=one.email)
-    await wait_until_done(server)
+    await wait_until_sent(server)
     assert len(smtp.find(one.email)) == 1
 
 
@@ -204,7 +178,7 @@ async def test_a_job_asked_for_while_it_runs_is_run_again(
     smtp.may_pass.set()
 
     await smtp.wait_for(2, to=person.email)
-    await wait_until_done(server)
+    await wait_until_sent(server)
 
 
 async def test_upkeep_forgets_what_has_been_kept_long_enough_and_asks_for_itself_again(
@@ -222,7 +196,8 @@ async def test_upkeep_forgets_what_has_been_kept_long_enough_and_asks_for_itself
     async with server.runtime.database.session(write=False) as db:
         assert await accounts.get_refresh_token(db, hash_token(person.refresh_token)) is None
     back = await server.sign_in(person.email)
-    _, stream = await server.request("GET", "/events/account?after=0", token=back.token)
+    _, answer = await server.request("GET", "/events/account?after=0", token=back.token)
+    stream = answer["data"]
     assert (stream["items"], stream["reset"], stream["head"]) == ([], True, 1)
     # The ref is forgotten too, or it would be a conflict now.
     again = await server.ask(back, "/account", "profile:update", {**change, "name": "A third"})
@@ -255,3 +230,20 @@ async def test_letters_are_in_the_language_of_their_reader(
     assert "Hello, Anna!" in english.get_content()
     assert russian["Subject"] == "Новый пароль для Emotrack"
     assert "Здравствуйте, Борис!" in russian.get_content()
+
+
+async def test_an_invitation_is_in_the_language_of_whoever_invites(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    anna = await server.add_person(Role.PSYCHOLOGIST, "Anna")
+    boris = await server.add_person(Role.PSYCHOLOGIST, "Борис")
+    await server.ask(boris, "/account", "profile:update", {"locale": "ru"})
+
+    for psychologist in (anna, boris):
+        await server.ask(psychologist, "/care", "relation:invite", {"email": "new@example.com"})
+
+    letters = await smtp.wait_for(2, to="new@example.com")
+    assert {letter["Subject"] for letter in letters} == {
+        "Anna invites you to Emotrack",
+        "Борис приглашает вас в Emotrack",
+    }

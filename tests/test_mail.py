@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -18,7 +19,7 @@ PASSWORD = "p@ss/word:1"
 LETTER = Mail(
     to="anna@example.com",
     subject="Новый пароль для Emotrack",
-    text="\nЗдравствуйте, Анна!\n\nhttps://emotrack.example/?token=" + "a1" * 60 + "\n",
+    text="\nЗдравствуйте, Анна!\n\nhttps://emotrack.example/?token=" + "a1" * 60 + "\n",  # noqa: RUF001
     message_id="reset.0123456789abcdef",
 )
 
@@ -42,7 +43,7 @@ class Mailbox:
 
 @pytest.fixture(params=["smtp", "files"])
 async def mailbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Mailbox]:
-    values = {"data_dir": tmp_path, "mail_from": SENDER}
+    values: dict[str, Any] = {"data_dir": tmp_path, "mail_from": SENDER}
     if request.param == "files":
         yield Mailbox(Settings(_env_file=None, **values), None)
         return

@@ -9,7 +9,7 @@ from tests.instance import Instance, Person
 from tests.nodejs import FOLDER, find_node
 
 TRANSPORTS = ("websocket", "polling", "upgrade")
-LAST_STEP = "ok signsOut"
+LAST_STEP = "ok leaves"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -42,13 +42,14 @@ async def finish_google(ctx: Context, request: GoogleCallback) -> Reply[Session]
 
     Raises: bad_credentials, not_found, unavailable.
     """
+    google = _google(ctx)
     parts = ctx.runtime.tokens.unseal(PROVIDER, ctx.caller.cookies.get(COOKIE, ""))
     if parts is None or request.code is None:
         raise BadCredentials
     attempt = Attempt(*parts)
-    if not secrets.compare_digest(attempt.state, request.state):
+    if not secrets.compare_digest(attempt.state.encode(), request.state.encode()):
         raise BadCredentials
-    person = await _google(ctx).fetch_person(attempt, request.code, _redirect_uri(ctx))
+    person = await google.fetch_person(attempt, request.code, _redirect_uri(ctx))
     user = await _find_or_add(ctx, person)
     if user.status not in MAY_SIGN_IN:
         raise BadCredentials

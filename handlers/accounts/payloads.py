@@ -14,12 +14,15 @@ MAX_PASSWORD = 72
 """bcrypt looks at no more bytes than this."""
 
 
+_TIME_ZONES = frozenset(available_timezones())
+
+
 def _lower(email: str) -> str:
     return email.lower()
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _TIME_ZONES:
         raise ValueError("not an IANA time zone")
     return name
 

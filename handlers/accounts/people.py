@@ -7,9 +7,9 @@ from handlers.accounts.payloads import Email, Session, User
 from handlers.accounts.signin import end_sessions, open_session
 from server.auth import hash_token, new_token
 from server.context import Context
-from server.errors import EmailTaken, Invalid, NotFound
+from server.errors import EmailTaken, Forbidden, Invalid, NotFound
 from storage import accounts
-from storage.accounts import Role, Status
+from storage.accounts import MAY_SIGN_IN, Role, Status
 
 
 async def create_user(
@@ -49,8 +49,11 @@ async def change_status(ctx: Context, email: str, status: Status) -> User:
 
 
 async def sign_in_as(ctx: Context, email: str) -> Session:
-    """A session without a password, for operators and load tests. Raises: NotFound."""
-    return (await open_session(ctx, await _find(ctx, email))).body
+    """A session without a password, for operators and load tests. Raises: NotFound, Forbidden."""
+    user = await _find(ctx, email)
+    if user.status not in MAY_SIGN_IN:
+        raise Forbidden
+    return (await open_session(ctx, user)).body
 
 
 async def create_api_key(ctx: Context, email: str) -> tuple[str, str]:

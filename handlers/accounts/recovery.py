@@ -51,7 +51,7 @@ async def reset_password(ctx: Context, request: ResetPassword) -> None:
     password_hash = await ctx.runtime.passwords.hash(request.password)
     if await accounts.use_reset_token(ctx.db, token_hash, ctx.now) is None:
         raise _bad_token()
-    await accounts.update_user(ctx.db, owner.id, password_hash=password_hash)
+    await _set_password(ctx, owner.id, password_hash)
     await end_sessions(ctx, owner.id)
     ctx.audit("account.password_reset", subject_id=owner.id)
 
@@ -71,10 +71,16 @@ async def change_password(ctx: Context, request: ChangePassword) -> Session:
         raise BadCredentials
     check_password(request.new, user.email, path="new")
     password_hash = await ctx.runtime.passwords.hash(request.new)
-    await accounts.update_user(ctx.db, user.id, password_hash=password_hash)
+    await _set_password(ctx, user.id, password_hash)
     await end_sessions(ctx, user.id, but=ctx.user.session_id)
     ctx.audit("account.password_changed", subject_id=user.id)
     return await renew_session(ctx, user, ctx.user.session_id)
+
+
+async def _set_password(ctx: Context, user_id: int, password_hash: str) -> None:
+    """Every link that was sent for another password is worthless from now on."""
+    await accounts.update_user(ctx.db, user_id, password_hash=password_hash)
+    await accounts.spend_reset_tokens(ctx.db, user_id, ctx.now)
 
 
 def _bad_token() -> Invalid:

@@ -124,9 +124,12 @@ class GetChat(Payload):
 
 
 class SendMessage(Change):
+    """There are no uploads yet to be attached: the list must be empty."""
+
     chat_id: Id
     client_ref: Ref
     text: Body
+    upload_ids: Annotated[list[Id], Bounds(max_length=0)] = []
 
 
 class EditMessage(Change):
@@ -144,7 +147,7 @@ class ListMessages(Payload):
     """The last ones, those just before `before`, or those just after `after`."""
 
     chat_id: Id
-    limit: Annotated[int, Bounds(ge=1, le=100)] = 50
+    limit: Annotated[int, Bounds(ge=1, le=100)] = 20
     before: Seq | None = None
     after: Seq | None = None
     skip: Annotated[int, Bounds(ge=0, le=1_000_000)] = 0

@@ -20,6 +20,7 @@ from server import metrics
 from server.bus import Cut, Listener, Message, Notice
 from server.log import get_logger
 from server.payload import iso
+from server.tasks import end_tasks
 
 log = get_logger(__name__)
 
@@ -65,9 +66,7 @@ class RedisBus:
 
     async def stop(self) -> None:
         self._listener = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         with contextlib.suppress(RedisError, OSError):
             await self._retire(self._instance)
             await self._redis.delete(self._key("alive", self._instance))
@@ -254,8 +253,7 @@ class RedisBus:
                     self._take(raw)
             adjusting.result()
         finally:
-            adjusting.cancel()
-            await asyncio.gather(adjusting, return_exceptions=True)
+            await end_tasks([adjusting])
 
     async def _adjust(self, pubsub: PubSub) -> None:
         """Keep the subscriptions as wanted, all changes of a moment in one command."""

@@ -5,10 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel
 from pydantic import Field as Bounds
 
-from server.context import Context
-from server.contract import EVERYONE, Namespace
+from server.contract import EVERYONE, Event, Namespace
 from server.delivery import READY
-from server.dispatch import EXPIRED, REFRESH, REFRESH_RATE, ConnectAuth, RefreshToken
+from server.dispatch import EXPIRED, REFRESH, REFRESH_RATE, ConnectAuth, Dispatch, RefreshToken
 from server.errors import ErrorBody
 from server.http import StreamQuery
 from server.payload import Instant, Nothing, Payload, Seq
@@ -78,16 +77,21 @@ token_expired = kernel.signal(
 )
 
 
-@kernel.on(REFRESH, roles=EVERYONE, rate=REFRESH_RATE, reads=True)
-async def refresh_token(ctx: Context, request: RefreshToken) -> Nothing:
-    """Renew the whole connection, all its namespaces, with a newer access token.
-
-    The token must be of the same person and sign-in.
-
-    Raises: unauthenticated, token_expired, forbidden.
-    """
-    raise NotImplementedError
-
+kernel.events[REFRESH] = Event(
+    name=REFRESH,
+    function=Dispatch.renew,
+    request=RefreshToken,
+    response=Nothing,
+    roles=EVERYONE,
+    rate=REFRESH_RATE,
+    reads=True,
+    at_least=0,
+    about="Renew the whole connection, all its namespaces, with a newer access token.\n\n"
+    "The token must be of the same person and sign-in.",
+    errors=("unauthenticated", "token_expired", "forbidden"),
+    namespace=kernel.name,
+    batch=0,
+)
 
 ASKED = (ConnectAuth, RefreshToken, StreamQuery, ErrorAnswer, Refusal)
 """Shapes that the kernel reads, or sends without its nulls."""

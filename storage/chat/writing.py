@@ -15,6 +15,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import flag_modified
 
 from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
 from storage.database import insert
@@ -114,14 +115,15 @@ def add_message(
     now: datetime,
 ) -> Message:
     """Append a message; it reads everything before it, and is one more unread for the other."""
-    mine, chat = talk.members[sender_id], talk.chat
+    mine, other, chat = talk.members[sender_id], talk.other(sender_id), talk.chat
     chat.last_seq += 1
     chat.last_at = now
     if mine.read_seq < chat.last_seq - 1:
         db.add(_receipt(mine, Marker.READ, chat.last_seq, now))
     mine.read_seq = mine.delivered_seq = chat.last_seq
     mine.unread = 0
-    talk.other(sender_id).unread += 1
+    other.unread += 1
+    _write_whole(mine, other)
     message = Message(
         chat_id=chat.id,
         seq=chat.last_seq,
@@ -166,6 +168,7 @@ def mark_read(db: AsyncSession, member: Member, seq: int, unread: int, now: date
     member.read_seq = seq
     member.delivered_seq = max(member.delivered_seq, seq)
     member.unread = unread
+    _write_whole(member)
     db.add(_receipt(member, Marker.READ, seq, now))
     return True
 
@@ -190,6 +193,13 @@ async def count_passed(db: AsyncSession, moves: Sequence[tuple[Talk, Member, int
         for place, count in await db.execute(counts):
             passed[place] = count
     return passed
+
+
+def _write_whole(*members: Member) -> None:
+    """Write the same columns for every member, so that a batch is one statement."""
+    for member in members:
+        for name in ("read_seq", "delivered_seq", "unread"):
+            flag_modified(member, name)
 
 
 def _receipt(member: Member, kind: Marker, seq: int, now: datetime) -> Receipt:

@@ -148,9 +148,14 @@ async function signsOut() {
   assert.ok(author.sockets["/chat"].connected);
 }
 
+async function leaves() {
+  author.disconnect();
+  assert.equal(author.left["/chat"], "io client disconnect");
+}
+
 const STEPS = [
   connects, usesTheTransport, sends, reads, edits, deletes, types, comesBack, usesTheTransport,
-  sendsWhatWasBuffered, isRefused, signsOut,
+  sendsWhatWasBuffered, isRefused, signsOut, leaves,
 ];
 
 for (const step of STEPS) {
@@ -162,4 +167,3 @@ for (const step of STEPS) {
   }
   console.log(`ok ${step.name}`);
 }
-process.exit(0);

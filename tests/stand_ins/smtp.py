@@ -20,7 +20,6 @@ class SmtpStandIn:
     def __init__(self, *, password: str | None = None) -> None:
         self.letters: list[EmailMessage] = []
         self.busy = False
-        self.refused = 0
         self.knocks = 0
         self.may_pass = asyncio.Event()
         self.may_pass.set()
@@ -58,9 +57,6 @@ class SmtpStandIn:
         await self._wait(lambda: len(self.find(to)) >= count, f"{count} letters to {to}")
         return self.find(to)
 
-    async def wait_until_refused(self, times: int) -> None:
-        await self._wait(lambda: self.refused >= times, f"{times} refusals")
-
     async def wait_for_knock(self, count: int = 1) -> None:
         """Until a letter is at the door, held or not."""
         await self._wait(lambda: self.knocks >= count, f"{count} letters at the door")
@@ -71,11 +67,12 @@ class SmtpStandIn:
     async def handle_DATA(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        await self._tell("knocks")
+        async with self._news:
+            self.knocks += 1
+            self._news.notify_all()
         if self._password is not None and not session.authenticated:
             return UNKNOWN
         if self.busy:
-            await self._tell("refused")
             return BUSY
         await self.may_pass.wait()
         assert isinstance(envelope.content, bytes)
@@ -90,11 +87,6 @@ class SmtpStandIn:
     ) -> AuthResult:
         right = isinstance(data, LoginPassword) and data.password.decode() == self._password
         return AuthResult(success=right, handled=False)
-
-    async def _tell(self, counter: str) -> None:
-        async with self._news:
-            setattr(self, counter, getattr(self, counter) + 1)
-            self._news.notify_all()
 
     async def _wait(self, happened: Callable[[], bool], what: str) -> None:
         async with self._news:

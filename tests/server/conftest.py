@@ -1,0 +1,20 @@
+"""A server with the small namespace of `trial.py`, and somebody who uses it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.backend import Backend
+from tests.instance import Instance, Person
+from tests.server.trial import start_trial
+
+
+@pytest.fixture
+async def kernel(backend: Backend) -> AsyncIterator[Instance]:
+    async with start_trial(backend) as server:
+        yield server
+
+
+@pytest.fixture
+async def person(kernel: Instance) -> Person:
+    return await kernel.add_person()

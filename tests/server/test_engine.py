@@ -1,0 +1,103 @@
+"""The private seams of the libraries that `server/engine.py` and `transport.py` stand on."""
+
+import inspect
+from importlib.metadata import version
+from pathlib import Path
+
+import engineio
+import pytest
+import socketio
+from engineio import packet as engine_packet
+from engineio.async_drivers.aiohttp import create_route, translate_request
+from engineio.async_socket import AsyncSocket
+from engineio.base_server import BaseServer
+from socketio import packet as socket_packet
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("package", "pin"), [("python-engineio", "4.15"), ("python-socketio", "5.18")]
+)
+def test_the_libraries_are_pinned_to_the_versions_read(package: str, pin: str) -> None:
+    assert version(package).startswith(f"{pin}.")
+    minor = int(pin.rpartition(".")[2])
+    wanted = f"{package}>={pin},<{pin.partition('.')[0]}.{minor + 1}"
+    assert f'"{wanted}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"{package}=={version(package)}" in (ROOT / "requirements.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("function", "signature"),
+    [
+        (AsyncSocket.__init__, "(self, server, sid)"),
+        (AsyncSocket.poll, "(self)"),
+        (AsyncSocket.close, "(self, wait=True, abort=False, reason=None)"),
+        (AsyncSocket.send, "(self, pkt)"),
+        (AsyncSocket.check_ping_timeout, "(self)"),
+        (AsyncSocket.schedule_ping, "(self)"),
+        (AsyncSocket.handle_get_request, "(self, environ)"),
+        (AsyncSocket.handle_post_request, "(self, environ)"),
+        (AsyncSocket._upgrade_websocket, "(self, environ)"),
+        (engineio.AsyncServer.handle_request, "(self, *args, **kwargs)"),
+        (engineio.AsyncServer._handle_connect, "(self, environ, transport, jsonp_index=None)"),
+        (engineio.AsyncServer._trigger_event, "(self, event, *args, **kwargs)"),
+        (engineio.AsyncServer._service_task, "(self)"),
+        (engineio.AsyncServer.create_queue, "(self, *args, **kwargs)"),
+        (engineio.AsyncServer.start_background_task, "(self, target, *args, **kwargs)"),
+        (engineio.AsyncServer.shutdown, "(self)"),
+        (BaseServer._upgrades, "(self, sid, transport)"),
+        (BaseServer._ok, "(self, packets=None, headers=None, jsonp_index=None)"),
+        (BaseServer._bad_request, "(self, message=None)"),
+        (BaseServer.generate_id, "(self)"),
+        (translate_request, "(request)"),
+        (create_route, "(app, engineio_server, engineio_endpoint)"),
+        (socket_packet.Packet.decode, "(self, encoded_packet)"),
+        (socket_packet.Packet.add_attachment, "(self, attachment)"),
+        (socket_packet.Packet.reconstruct_binary, "(data, attachments)"),
+    ],
+)
+def test_a_seam_has_the_shape_that_was_read(function: object, signature: str) -> None:
+    assert callable(function)
+    assert str(inspect.signature(function)) == signature
+
+
+def test_what_is_replaced_is_still_what_the_library_calls() -> None:
+    connect = inspect.getsource(engineio.AsyncServer.handle_request)
+    for call in (
+        "self._handle_connect(environ, transport,",
+        "socket.handle_get_request(",
+        "socket.handle_post_request(environ)",
+    ):
+        assert call in connect
+    assert "'_upgrade_' + transport" in inspect.getsource(AsyncSocket.handle_get_request)
+    assert "self.server.create_queue()" in inspect.getsource(AsyncSocket.__mro__[1])
+    assert "self.close(" in inspect.getsource(AsyncSocket.check_ping_timeout)
+    assert "self.json.loads(" in inspect.getsource(socket_packet.Packet.decode)
+    assert "self.reconstruct_binary(" in inspect.getsource(socket_packet.Packet.add_attachment)
+
+
+def test_a_session_has_the_state_that_is_read_and_written() -> None:
+    fresh = AsyncSocket(engineio.AsyncServer(async_mode="aiohttp"), "sid")
+    for name in ("connected", "upgrading", "upgraded", "closing", "closed"):
+        assert getattr(fresh, name) is False
+    assert fresh.last_ping
+    server = engineio.AsyncServer(async_mode="aiohttp")
+    assert server.sockets == {}
+    assert server.start_service_task is True
+    for reason in (
+        "CLIENT_DISCONNECT",
+        "TRANSPORT_CLOSE",
+        "TRANSPORT_ERROR",
+        "SERVER_DISCONNECT",
+        "PING_TIMEOUT",
+    ):
+        assert getattr(server.reason, reason)
+
+
+def test_the_packet_types_are_the_protocols() -> None:
+    engine = ("OPEN", "CLOSE", "PING", "PONG", "MESSAGE", "UPGRADE", "NOOP")
+    assert [getattr(engine_packet, name) for name in engine] == list(range(7))
+    socket = ("CONNECT", "DISCONNECT", "EVENT", "ACK", "CONNECT_ERROR", "BINARY_EVENT")
+    assert [getattr(socket_packet, name) for name in socket] == list(range(6))
+    assert socketio.packet.Packet(encoded_packet="51-/a,7[1]").attachment_count == 1

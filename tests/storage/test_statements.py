@@ -1,0 +1,156 @@
+"""What the hot paths cost: exact numbers of statements, whatever the database."""
+
+import asyncio
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from handlers import NAMESPACES
+from server.auth import Identity
+from server.batches import Batches
+from server.calls import Request, validate
+from server.context import Caller
+from server.contract import by_name
+from storage.accounts import Role
+from tests.instance import Instance, Person
+from tests.talks import Talk, add_talk, message, start_talk
+
+counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
+"""Inherited by the tasks of a request, and by nothing that runs beside it."""
+
+Asking = tuple[Person, str, dict[str, Any]]
+
+
+class Counter:
+    """Performs requests as the server does and notes the statements that took."""
+
+    def __init__(self, server: Instance) -> None:
+        self._runtime = server.runtime
+        self._batches = Batches(server.runtime, NAMESPACES)
+        self._events = by_name(NAMESPACES)["/chat"].events
+
+    async def count(self, *asked: Asking) -> list[str]:
+        """The statements of these requests, made at the same moment."""
+        statements: list[str] = []
+        token = counted.set(statements)
+        answers = await asyncio.gather(*map(self._perform, asked))
+        counted.reset(token)
+        assert all(isinstance(answer, str) for answer in answers), answers
+        return statements
+
+    async def _perform(self, asking: Asking) -> Any:
+        person, name, payload = asking
+        role = Role(person.email.partition(".")[0])
+        identity = Identity(person.id, role, person.session_id, "en")
+        called = self._events[name]
+        request = Request(called, Caller(), identity, validate(called.request, payload))
+        return await self._batches.perform(called, request)
+
+
+@pytest.fixture
+def counter(server: Instance) -> Iterator[Counter]:
+    engines = {
+        server.runtime.database.writer.sync_engine,
+        server.runtime.database.reader.sync_engine,
+    }
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        statements = counted.get()
+        if statements is not None and not statement.startswith("BEGIN"):
+            statements.append(" ".join(statement.split()))
+
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    yield Counter(server)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def expect(statements: list[str], number: int) -> None:
+    listed = "\n".join(f"  {place}. {text}" for place, text in enumerate(statements, 1))
+    assert len(statements) == number, (
+        f"{len(statements)} statements instead of {number}. If that is meant, measure what it "
+        f"costs and change the number here. They were:\n{listed}"
+    )
+
+
+def send(talk: Talk, sender: Person) -> Asking:
+    return sender, "message:send", message(talk.chat_id)
+
+
+async def start_talks(server: Instance, count: int) -> list[Talk]:
+    """Chats of one psychologist with several patients."""
+    first = await start_talk(server)
+    patients = [await server.add_person() for _ in range(count - 1)]
+    return [first, *await asyncio.gather(*(add_talk(first, patient) for patient in patients))]
+
+
+async def test_sending_a_message(server: Instance, counter: Counter) -> None:
+    talk = await start_talk(server)
+
+    expect(await counter.count(send(talk, talk.patient)), 11)  # with a notification
+    expect(await counter.count(send(talk, talk.patient)), 8)
+
+
+async def test_a_batch_costs_what_one_message_costs(server: Instance, counter: Counter) -> None:
+    talks = await start_talks(server, 10)
+    batch = [send(talk, talk.patient) for talk in talks for _ in range(2)]
+
+    expect(await counter.count(*batch), 11)
+    expect(await counter.count(*batch), 8)
+
+
+async def test_a_batch_of_answers_costs_a_little_more(server: Instance, counter: Counter) -> None:
+    talks = await start_talks(server, 10)
+    batch = [send(talk, person) for talk in talks for person in talk.people]
+    await counter.count(*batch)
+
+    # Every message reads the one before it: receipts, and notifications read and made.
+    expect(await counter.count(*batch), 9)
+
+
+async def test_moving_markers(server: Instance, counter: Counter) -> None:
+    talks = await start_talks(server, 10)
+
+    async def move(event: str, seq: int) -> list[str]:
+        return await counter.count(
+            *((t.psychologist, event, {"chat_id": t.chat_id, "seq": seq}) for t in talks)
+        )
+
+    for talk in talks:
+        for _ in range(3):
+            await counter.count(send(talk, talk.patient))
+    expect(await move("message:delivered", 2), 6)
+    expect(await move("message:read", 2), 8)  # counts what is left
+    expect(await move("message:read", 3), 9)  # reads the notification
+    expect(await move("message:read", 3), 2)  # changes nothing
+
+
+async def test_editing_and_deleting(server: Instance, counter: Counter) -> None:
+    talk = await start_talk(server)
+    await counter.count(send(talk, talk.patient))
+    await counter.count(send(talk, talk.patient))
+    mine = {"chat_id": talk.chat_id, "seq": 1}
+
+    edited = await counter.count((talk.patient, "message:edit", {**mine, "text": "Changed"}))
+    expect(edited, 6)
+    expect(await counter.count((talk.patient, "message:delete", mine)), 8)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+async def test_lists_cost_the_same_however_long(
+    server: Instance, counter: Counter, count: int
+) -> None:
+    talks = await start_talks(server, count)
+    psychologist = talks[0].psychologist
+    for _ in range(count):
+        await counter.count(*(send(talk, talk.patient) for talk in talks))
+
+    expect(await counter.count((psychologist, "chat:list", {"limit": 100})), 3)
+    history = {"chat_id": talks[0].chat_id, "limit": 100}
+    expect(await counter.count((psychologist, "message:history", history)), 3)
+    expect(await counter.count((psychologist, "unread:get", {})), 1)
+    expect(await counter.count((psychologist, "presence:get", {"user_ids": [1, 2, 3]})), 1)
