@@ -146,7 +146,9 @@ class Dispatch:
     async def _greet(self, client: Client) -> None:
         greet = self._namespaces[client.namespace].on_connected
         if greet is not None and client.present:
-            async with Context.open(self._runtime, client.connection.caller, client.user) as ctx:
+            async with Context.open(
+                self._runtime, client.connection.caller, client.user, write=False
+            ) as ctx:
                 await greet(ctx)
 
     async def _authenticate(self, connection: Connection, token: str) -> None:

@@ -4,14 +4,17 @@ import time
 from dataclasses import dataclass
 
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from limits.storage import storage_from_string
+from redis.asyncio import ConnectionPool
 
 from server.errors import RateLimited
 from server.log import get_logger
 
 log = get_logger(__name__)
+
+TIMEOUT = 1.0
+"""Seconds that a request waits for Redis to count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,23 @@ class Limiter:
         self._scale = scale
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._shared = self._local
+        self._pool: ConnectionPool | None = None
         if redis_url is not None:
-            storage = storage_from_string(
+            self._pool = ConnectionPool.from_url(
+                redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
+            )
+            storage = RedisStorage(
                 f"async+{redis_url}",
                 implementation="redispy",
                 key_prefix=f"emotrack:{deployment}:limits",
-                socket_timeout=1,
+                # The library types its options as plain values, and passes this one on.
+                connection_pool=cast("str", self._pool),
             )
             self._shared = MovingWindowRateLimiter(storage)
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.aclose()
 
     async def hit(self, rate: Rate, *key: str, shared: bool = False) -> None:
         """Count one request under this key.

@@ -30,6 +30,7 @@ class Runtime:
 
     async def close(self) -> None:
         self.passwords.close()
+        await self.limits.close()
         await self.database.close()
 
 

@@ -40,8 +40,25 @@ UNREADABLE = object()
 """Stands for a payload that is JSON, but beyond what a number, a text or a stack can hold."""
 
 
+def _load(text: str) -> Any:
+    """JSON; of an event that only a more lenient reader can read, the name is kept.
+
+    JavaScript sends halves of characters, Python NaN: such a client made a mistake in one event
+    and is answered, where closing the connection would make it send the same again.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        reader = json.JSONDecoder(parse_int=len, parse_float=len)
+    try:
+        data = reader.decode(text)
+    except RecursionError:
+        data = [reader.raw_decode(text, 1)[0]]
+    return [data[0], UNREADABLE] if _is_event(data) else UNREADABLE
+
+
 class SocketPacket(Packet):  # type: ignore[misc]  # the library is untyped
-    json = SimpleNamespace(loads=lambda text: _load(text))
+    json = SimpleNamespace(loads=_load)
 
     @classmethod
     def reconstruct_binary(cls, data: Any, attachments: list[bytes]) -> Any:
@@ -285,23 +302,6 @@ def refusal_frame(namespace: str, error: Error, locale: str) -> Frame:
 def _frame(kind: int, namespace: str, body: str) -> Frame:
     place = "" if namespace == "/" else f"{namespace},"
     return Frame(MESSAGE, f"{kind}{place}{body}")
-
-
-def _load(text: str) -> Any:
-    """JSON; of an event that only a more lenient reader can read, the name is kept.
-
-    JavaScript sends halves of characters, Python NaN: such a client made a mistake in one event
-    and is answered, where closing the connection would make it send the same again.
-    """
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        reader = json.JSONDecoder(parse_int=len, parse_float=len)
-    try:
-        data = reader.decode(text)
-    except RecursionError:
-        data = [reader.raw_decode(text, 1)[0]]
-    return [data[0], UNREADABLE] if _is_event(data) else UNREADABLE
 
 
 def _is_event(data: Any) -> bool:

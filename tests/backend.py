@@ -80,15 +80,18 @@ class Databases:
 
 
 async def empty(url: str) -> None:
-    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    # Far quicker than TRUNCATE, which makes new files, for tables of a few rows.
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.begin() as connection:
-        await connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        for table in reversed(metadata.sorted_tables):
+            await connection.execute(table.delete())
     await engine.dispose()
 
 
 async def _create(name: str) -> str:
     await _administer(f'CREATE DATABASE "{name}"')
+    # What a crash of the machine would lose is nothing to a test; waiting for the disk is much.
+    await _administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     url = make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=name)
     return url.render_as_string(hide_password=False)
 

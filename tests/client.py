@@ -87,7 +87,7 @@ class Client:
         *,
         namespace: str = "/chat",
         count: int = 1,
-        where: Callable[[Any], bool] = lambda data: True,
+        where: Callable[[Any], bool] = lambda _: True,
     ) -> Told:
         """The `count`-th event of this name, whether it came already or comes now."""
 

@@ -48,29 +48,26 @@ async def test_an_address_is_registered_once_however_it_is_written(server: Insta
     assert (refusal["code"], refusal["retryable"]) == ("email_taken", False)
 
 
-@pytest.mark.parametrize(
-    ("password", "code"),
-    [
-        ("", "string_too_short"),
-        ("seven b", "too_short"),
-        ("пароль" * 6 + "п", "too_long"),
-        ("Anna@example.com", "same_as_email"),
-        ("Anna.Ivanova", "same_as_email"),
-        ("Password1", "too_common"),
-        ("nul\0character", "nul_character"),
-    ],
-)
-async def test_a_weak_password_is_refused_by_name(
-    server: Instance, password: str, code: str
-) -> None:
-    email = "anna.ivanova@example.com" if password == "Anna.Ivanova" else "anna@example.com"
+WEAK = [
+    ("", "string_too_short"),
+    ("seven b", "too_short"),
+    ("пароль" * 6 + "п", "too_long"),
+    ("Anna.Ivanova@example.com", "same_as_email"),
+    ("Anna.Ivanova", "same_as_email"),
+    ("Password1", "too_common"),
+    ("nul\0character", "nul_character"),
+]
 
-    status, answer = await server.request(
-        "POST", "/auth/register", {"email": email, "password": password}
-    )
 
-    assert (status, answer["error"]["code"]) == (422, "invalid")
-    assert [(f["path"], f["code"]) for f in answer["error"]["fields"]] == [("password", code)]
+async def test_a_weak_password_is_refused_by_name(server: Instance) -> None:
+    for password, code in WEAK:
+        status, answer = await server.request(
+            "POST",
+            "/auth/register",
+            {"email": "anna.ivanova@example.com", "password": password},
+        )
+        fields = [(field["path"], field["code"]) for field in answer["error"]["fields"]]
+        assert (status, answer["error"]["code"], fields) == (422, "invalid", [("password", code)])
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=90))
@@ -99,17 +96,17 @@ async def test_a_password_of_72_bytes_counts_to_its_last_byte(server: Instance) 
     assert await try_password(longest + "ж") == 401
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"role": "admin"}, {"role": "merchant"}, {"email": "nobody"}, {"status": "active"}, {"id": 1}],
-)
-async def test_registering_asks_for_nothing_beyond_the_form(
-    server: Instance, change: dict[str, object]
-) -> None:
-    status, answer = await server.request("POST", "/auth/register", {**ANNA, **change})
-
-    assert (status, answer["error"]["code"]) == (422, "invalid")
-    assert [field["path"] for field in answer["error"]["fields"]] == list(change)
+async def test_registering_asks_for_nothing_beyond_the_form(server: Instance) -> None:
+    for change in (
+        {"role": "admin"},
+        {"role": "merchant"},
+        {"email": "nobody"},
+        {"status": "active"},
+        {"id": 1},
+    ):
+        status, answer = await server.request("POST", "/auth/register", {**ANNA, **change})
+        assert (status, answer["error"]["code"]) == (422, "invalid")
+        assert [field["path"] for field in answer["error"]["fields"]] == list(change)
 
 
 async def test_a_psychologist_works_after_approval_without_a_new_sign_in(server: Instance) -> None:

@@ -54,30 +54,29 @@ async def test_only_what_is_given_is_changed(server: Instance) -> None:
     assert len(device.pushes(ACCOUNT)) == 2
 
 
-@pytest.mark.parametrize(
-    ("changes", "path"),
-    [
-        ({"time_zone": "Mars/Olympus"}, "time_zone"),
-        ({"time_zone": "../../etc/passwd"}, "time_zone"),
-        ({"locale": "de"}, "locale"),
-        ({"name": " "}, "name"),
-        ({"name": "x" * 101}, "name"),
-        ({"name": 7}, "name"),
-        ({"contacts": {"phone": ""}}, "contacts.phone"),
-        ({"contacts": {str(n): "x" for n in range(11)}}, "contacts"),
-        ({"email": "another@example.com"}, "email"),
-        ({"role": "admin"}, "role"),
-        ({"client_ref": "no uuid"}, "client_ref"),
-    ],
-)
-async def test_a_bad_profile_is_refused_by_field(
-    server: Instance, changes: dict[str, object], path: str
-) -> None:
+BAD: list[tuple[dict[str, object], str]] = [
+    ({"time_zone": "Mars/Olympus"}, "time_zone"),
+    ({"time_zone": "../../etc/passwd"}, "time_zone"),
+    ({"locale": "de"}, "locale"),
+    ({"name": " "}, "name"),
+    ({"name": "x" * 101}, "name"),
+    ({"name": 7}, "name"),
+    ({"contacts": {"phone": ""}}, "contacts.phone"),
+    ({"contacts": {str(n): "x" for n in range(11)}}, "contacts"),
+    ({"email": "another@example.com"}, "email"),
+    ({"role": "admin"}, "role"),
+    ({"client_ref": "no uuid"}, "client_ref"),
+]
+
+
+async def test_a_bad_profile_is_refused_by_field(server: Instance) -> None:
     person = await server.add_person()
     device = await server.connect(person, ACCOUNT)
     before = await device.ask("profile:get", namespace=ACCOUNT)
 
-    assert [where for where, _ in await refuse(device, "profile:update", changes)] == [path]
+    for changes, path in BAD:
+        assert [where for where, _ in await refuse(device, "profile:update", changes)] == [path]
+
     assert await device.ask("profile:get", namespace=ACCOUNT) == before
 
 

@@ -101,10 +101,6 @@ class Refresh(Change):
     refresh_token: Token | None = None
 
 
-class Logout(Payload):
-    refresh_token: Token | None = None
-
-
 class ForgotPassword(Payload):
     email: Email
 

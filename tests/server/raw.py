@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 from aiohttp.client_ws import ClientWSTimeout
@@ -69,13 +69,13 @@ class RawSocket:
             else:
                 raise Closed(self._websocket.close_code, "")
 
-    async def wait_for(self, start: str) -> Any:
+    async def wait_for(self, start: str, body: str = "") -> Any:
         """The JSON of the first packet that starts like this, come already or to come."""
         for packet in self.seen:
-            if packet.startswith(start):
+            if packet.startswith(start + body):
                 self.seen.remove(packet)
                 return json.loads(packet[len(start) :])
-        while not (packet := await self.receive()).startswith(start):
+        while not (packet := await self.receive()).startswith(start + body):
             self.seen.append(packet)
         return json.loads(packet[len(start) :])
 
@@ -85,7 +85,7 @@ class RawSocket:
 
     async def answer(self, namespace: str, ack: int) -> dict[str, Any]:
         """What the event with this id was answered."""
-        answered = (await self.wait_for(f"3{namespace},{ack}"))[0]
+        answered = (await self.wait_for(f"3{namespace},{ack}", "["))[0]
         assert isinstance(answered, dict)
         return answered
 
@@ -111,7 +111,7 @@ class RawPolling:
         self.address = f"{url}/socket.io/?EIO=4&transport=polling"
         self._left: list[str] = []
 
-    async def __aenter__(self) -> "RawPolling":
+    async def __aenter__(self) -> Self:
         _, body = await self.get()
         sid = json.loads(body[1:])["sid"]
         self.address += f"&sid={sid}"

@@ -211,9 +211,7 @@ async def test_devices_that_come_and_go_amid_the_sending_miss_and_repeat_nothing
     async def come_and_go(device: int) -> list[int]:
         heard: list[int] = []
         while len(heard) < 300:
-            client = await kernel.connect(
-                person, PLACE, after=len(heard), transports=(transport,)
-            )
+            client = await kernel.connect(person, PLACE, after=len(heard), transports=(transport,))
             await client.wait_for_seq(min(300, len(heard) + 40 + device), namespace=PLACE)
             await client.close()
             heard += numbers(client)
@@ -223,9 +221,12 @@ async def test_devices_that_come_and_go_amid_the_sending_miss_and_repeat_nothing
         for first in range(0, 300, 3):
             await asyncio.gather(*(tell(kernel, [person], n) for n in range(first, first + 3)))
 
-    *heard, _ = await asyncio.gather(*(come_and_go(device) for device in range(4)), send())
-    assert all(sorted(one) == list(range(300)) for one in heard)
-    assert heard[0] == heard[1] == heard[2] == heard[3]
+    async with asyncio.TaskGroup() as group:
+        devices = [group.create_task(come_and_go(device)) for device in range(4)]
+        group.create_task(send())
+    heard = [device.result() for device in devices]
+    assert sorted(heard[0]) == list(range(300))
+    assert heard == [heard[0]] * 4
 
 
 async def test_a_connection_cut_in_the_middle_goes_on_where_it_was(

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from tests.instance import Instance, Person
 from tests.server.raw import Closed, RawPolling, RawSocket, event_packet
 from tests.server.trial import PLACE
-from aiohttp import ClientSession
 
 BIG = "x" * 999_800
 

@@ -1,8 +1,6 @@
 """Settings: what may start, what must not, and the secret that is made up."""
 
 import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from pydantic import ValidationError
 
 from server.catalog.variables import insert_table, render_example
 from server.settings import MIN_SECRET, Settings
+from tests.at_once import run_at_once
 
 ROOT = Path(__file__).parents[2]
 STRONG = "s" * MIN_SECRET
@@ -32,14 +31,12 @@ UNSAFE = [
     ("rate_limit_scale", 0, "RATE_LIMIT_SCALE is 0"),
     ("public_url", "http://emotrack.example", "PUBLIC_URL is not https"),
 ]
-PRINT_SECRET = """
-import sys
-from pathlib import Path
-from server.settings import Settings
-settings = Settings(_env_file=None, data_dir=Path(sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.readline()
-print(*settings.signing_keys, flush=True)
+TIMES = 50
+IMPORTS = "import sys; from pathlib import Path; from server.settings import Settings"
+PRINT_SECRETS = f"""
+for number in range({TIMES}):
+    settings = Settings(_env_file=None, data_dir=Path(sys.argv[1], str(number)))
+    print(*settings.signing_keys)
 """
 
 
@@ -149,27 +146,9 @@ def test_the_made_up_secret_stays_and_is_the_owners_alone(tmp_path: Path) -> Non
 
 
 def test_processes_that_start_at_once_make_up_one_secret(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PRINT_SECRET, str(tmp_path / "var")]
-    pipe = subprocess.PIPE
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) for _ in range(4)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        answers = []
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        answers = [process.communicate(timeout=30)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    assert len(set(answers)) == 1
-    assert answers[0].strip() == (tmp_path / "var" / "secret").read_text()
+    said = run_at_once(IMPORTS, PRINT_SECRETS, str(tmp_path), count=4)
+    kept = [(tmp_path / str(number) / "secret").read_text() for number in range(TIMES)]
+    assert [secrets.split() for secrets in said] == [kept] * 4
 
 
 def test_the_example_and_the_readme_name_every_variable() -> None:

@@ -43,7 +43,7 @@ class Thing(Payload):
 class Echo(Payload):
     number: int | None = None
     text: str = ""
-    parts: list[str] = []
+    parts: tuple[str, ...] = ()
 
 
 class Add(Change):

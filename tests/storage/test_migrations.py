@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from storage.tables import metadata
 from storage.upgrade import downgrade, upgrade
+from tests.at_once import run_at_once
 from tests.backend import SCALED, Backend
 from tests.command import Shell, copy_project
 
@@ -26,6 +27,10 @@ SESSION = """
 INSERT INTO sessions (id, user_id, user_agent, address, created_at, last_used_at, expires_at)
 VALUES (8, 7, '', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00')
 """
+IMPORTS = (
+    "import asyncio, sys, alembic.command, storage.tables; from storage.upgrade import upgrade"
+)
+MIGRATE = "asyncio.run(upgrade(sys.argv[1]))"
 REBUILD = """
 import sqlalchemy as sa
 from alembic import op
@@ -120,8 +125,7 @@ async def test_migrations_make_the_indexes_that_the_models_declare(
 
 
 async def test_processes_that_migrate_at_once_all_succeed(fresh: Backend) -> None:
-    shell = Shell(fresh)
-    await asyncio.gather(*(shell.do("migrate") for _ in range(3)))
+    await asyncio.to_thread(run_at_once, IMPORTS, MIGRATE, fresh.url, count=4)
     assert await look(fresh, list_tables) == {*metadata.tables, "alembic_version"}
 
 

@@ -1,0 +1,161 @@
+"""Both buses pass one suite: a hint, at most once, and who is there."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from server.bus import Bus, Cut, Message, Notice
+from server.bus.memory import MemoryBus
+from server.bus.redis import RedisBus
+from tests.backend import REDIS, SCALED
+from tests.server.trial import wait_until
+
+NewBus = Callable[[], Awaitable[tuple[Bus, "Ears"]]]
+
+
+class Ears:
+    """What the bus told this instance."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+        self.gone: list[int] = []
+        self.recoveries = 0
+        self._news = asyncio.Event()
+
+    def receive(self, message: Message) -> None:
+        self.heard.append(message)
+        self._news.set()
+
+    def recovered(self) -> None:
+        self.recoveries += 1
+        self._news.set()
+
+    def departed(self, user_id: int) -> None:
+        self.gone.append(user_id)
+        self._news.set()
+
+    async def wait_for(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+
+@pytest.fixture
+async def new_bus() -> AsyncIterator[NewBus]:
+    """Start one more bus of one deployment; the memory's kind has only one."""
+    deployment = uuid.uuid4().hex
+    async with AsyncExitStack() as stack:
+
+        async def start() -> tuple[Bus, Ears]:
+            bus: Bus = RedisBus(REDIS, deployment) if SCALED else MemoryBus()
+            ears = Ears()
+            await bus.start(ears)
+            stack.push_async_callback(bus.stop)
+            await wait_until(lambda: bus.healthy, "the bus is up")
+            return bus, ears
+
+        yield start
+
+
+def notice(user_id: int, seq: int | None = 1, text: str = "ё\n\u2028") -> Notice:
+    at = datetime(2026, 11, 21, 9, 30, 0, 123456, UTC)
+    return Notice(user_id, "/chat", "thing:added", f'{{"text":"{text}"}}', at, seq)
+
+
+async def test_people_subscribed_to_are_heard_of_others_not(new_bus: NewBus) -> None:
+    bus, ears = await new_bus()
+    await bus.subscribe(1)
+    bus.publish([notice(1, 1), notice(2, 1), notice(1, None), Cut(1, (4, 5)), Cut(2, (6,))])
+    await ears.wait_for(lambda: len(ears.heard) == 3)
+    assert ears.heard == [notice(1, 1), notice(1, None), Cut(1, (4, 5))]
+
+
+async def test_after_unsubscribing_nothing_is_heard(new_bus: NewBus) -> None:
+    bus, ears = await new_bus()
+    await bus.subscribe(1)
+    await bus.subscribe(2)
+    bus.unsubscribe(1)
+    bus.publish([notice(1), notice(2)])
+    await ears.wait_for(lambda: ears.heard)
+    assert ears.heard == [notice(2)]
+
+
+async def test_one_may_subscribe_again_at_once(new_bus: NewBus) -> None:
+    bus, ears = await new_bus()
+    for seq in range(20):
+        await bus.subscribe(1)
+        bus.publish([notice(1, seq)])
+        bus.unsubscribe(1)
+    await ears.wait_for(lambda: len(ears.heard) == 20)
+    assert [message.seq for message in ears.heard if isinstance(message, Notice)] == [*range(20)]
+
+
+async def test_publishing_after_the_stop_is_harmless(new_bus: NewBus) -> None:
+    bus, ears = await new_bus()
+    await bus.subscribe(1)
+    await bus.stop()
+    bus.publish([notice(1)])
+    assert ears.heard == []
+
+
+async def test_who_arrives_is_there_until_they_depart(new_bus: NewBus) -> None:
+    bus, _ = await new_bus()
+    assert await bus.arrive(1)
+    assert await bus.find_online([1, 2]) == {1}
+    assert await bus.find_online([]) == set()
+    assert await bus.depart(1)
+    assert await bus.find_online([1, 2]) == set()
+
+
+@pytest.mark.scaled
+async def test_instances_hear_each_other(new_bus: NewBus) -> None:
+    (one, ears), (two, others) = await new_bus(), await new_bus()
+    await one.subscribe(1)
+    await two.subscribe(1)
+    await two.subscribe(2)
+    one.publish([notice(1), notice(2), Cut(1, (3,))])
+    await others.wait_for(lambda: len(others.heard) == 3)
+    assert others.heard == [notice(1), notice(2), Cut(1, (3,))]
+    assert ears.heard == [notice(1), Cut(1, (3,))], "one's own messages are heard once"
+
+
+@pytest.mark.scaled
+async def test_a_person_is_there_while_any_instance_holds_them(new_bus: NewBus) -> None:
+    (one, _), (two, _) = await new_bus(), await new_bus()
+    assert await one.arrive(1)
+    assert not await two.arrive(1)
+    assert not await one.depart(1)
+    assert await one.find_online([1]) == {1}
+    assert await two.depart(1)
+    assert await one.find_online([1]) == set()
+
+
+@pytest.mark.scaled
+async def test_an_instance_that_stops_takes_its_people_along(new_bus: NewBus) -> None:
+    (one, _), (two, _) = await new_bus(), await new_bus()
+    await one.arrive(1)
+    await two.arrive(2)
+    await one.stop()
+    assert await two.find_online([1, 2]) == {2}
+
+
+@pytest.mark.scaled
+async def test_deployments_on_one_redis_do_not_mix(new_bus: NewBus) -> None:
+    (one, ears) = await new_bus()
+    other, others = RedisBus(REDIS, uuid.uuid4().hex), Ears()
+    await other.start(others)
+    await wait_until(lambda: other.healthy, "the other is up")
+    await one.subscribe(1)
+    await other.subscribe(1)
+    await one.arrive(1)
+    one.publish([notice(1)])
+    await ears.wait_for(lambda: ears.heard)
+    assert await other.find_online([1]) == set()
+    await other.stop()
+    assert others.heard == []

@@ -1,0 +1,175 @@
+"""What a client does: keep a snapshot up to date with nothing but what it is told.
+
+Pure functions, written from the wire alone.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from tests.client import Told
+
+Snapshot = dict[str, Any]
+Fold = Callable[[Snapshot, Told, int], None]
+
+
+def fold(snapshot: Snapshot, told: Sequence[Told], me: int) -> Snapshot:
+    """The snapshot after these pushes, as this person sees it."""
+    after = deepcopy(snapshot)
+    for one in told:
+        FOLDS[one.event](after, one, me)
+    return after
+
+
+def chats_snapshot(listed: Any, histories: dict[int, list[Any]]) -> Snapshot:
+    """From `chat:list` and every `message:history`."""
+    chats = {chat["id"]: chat for chat in listed["items"]}
+    assert len(chats) == listed["total"], "the snapshot must be whole"
+    messages = {
+        chat_id: {item["seq"]: item for item in items} for chat_id, items in histories.items()
+    }
+    return {"chats": chats, "order": [*chats], "messages": messages}
+
+
+def relations_snapshot(listed: Any) -> Snapshot:
+    """From `relation:list`."""
+    assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
+    return {"relations": listed["items"]}
+
+
+def feed_snapshot(listed: Any, unread: Any) -> Snapshot:
+    """From `notification:list` and `unread:get`."""
+    assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
+    return {"notifications": listed["items"], "total": unread["total"]}
+
+
+def _put_chat(snapshot: Snapshot, told: Told, me: int) -> None:
+    chat = told.data
+    snapshot["chats"][chat["id"]] = deepcopy(chat)
+    snapshot["messages"].setdefault(chat["id"], {})
+    _sort(snapshot)
+
+
+def _put_message(snapshot: Snapshot, told: Told, me: int) -> None:
+    """A new message moves its sender's markers to itself."""
+    message = deepcopy(told.data)
+    chat_id, seq, sender_id = message["chat_id"], message["seq"], message["sender_id"]
+    chat = snapshot["chats"][chat_id]
+    assert seq == chat["last_seq"] + 1, "messages come in order, without a gap"
+    snapshot["messages"][chat_id][seq] = message
+    chat["last_seq"] = seq
+    _reach(snapshot, chat_id, sender_id, seq, message["created_at"], ("delivered_at", "read_at"))
+    if sender_id == me:
+        chat["read_seq"] = seq
+    _settle(snapshot, chat_id, me)
+    _sort(snapshot)
+
+
+def _replace_message(snapshot: Snapshot, told: Told, me: int) -> None:
+    message = deepcopy(told.data)
+    chat_id, seq = message["chat_id"], message["seq"]
+    was = snapshot["messages"][chat_id][seq]
+    for key in ("delivered_at", "read_at", "created_at", "client_ref"):
+        assert message[key] == was[key], f"{key} changes with other events only"
+    snapshot["messages"][chat_id][seq] = message
+    _settle(snapshot, chat_id, me)
+
+
+def _deliver(snapshot: Snapshot, told: Told, me: int) -> None:
+    move = told.data
+    _reach(snapshot, move["chat_id"], move["user_id"], move["seq"], move["at"], ("delivered_at",))
+    _settle(snapshot, move["chat_id"], me)
+    _compare_unread(snapshot, move, me)
+
+
+def _read(snapshot: Snapshot, told: Told, me: int) -> None:
+    """Who has read a message has got it."""
+    move = told.data
+    chat_id, seq, at = move["chat_id"], move["seq"], move["at"]
+    _reach(snapshot, chat_id, move["user_id"], seq, at, ("delivered_at", "read_at"))
+    if move["user_id"] == me:
+        assert seq > snapshot["chats"][chat_id]["read_seq"], "markers never move back"
+        snapshot["chats"][chat_id]["read_seq"] = seq
+    _settle(snapshot, chat_id, me)
+    _compare_unread(snapshot, move, me)
+
+
+def _reach(
+    snapshot: Snapshot, chat_id: int, reader: int, seq: int, at: str, keys: Sequence[str]
+) -> None:
+    """The other person's messages up to `seq` are reached now, unless they were before."""
+    for message in snapshot["messages"][chat_id].values():
+        if message["sender_id"] != reader and message["seq"] <= seq:
+            for key in keys:
+                message[key] = message[key] or at
+
+
+def _settle(snapshot: Snapshot, chat_id: int, me: int) -> None:
+    """What follows from the messages and one's own marker."""
+    chat, messages = snapshot["chats"][chat_id], snapshot["messages"][chat_id]
+    chat["last_message"] = deepcopy(messages.get(chat["last_seq"]))
+    chat["unread"] = sum(
+        message["sender_id"] != me and seq > chat["read_seq"] and not message["deleted"]
+        for seq, message in messages.items()
+    )
+
+
+def _compare_unread(snapshot: Snapshot, move: Any, me: int) -> None:
+    expected = snapshot["chats"][move["chat_id"]]["unread"] if move["user_id"] == me else None
+    assert move["unread"] == expected
+
+
+def _sort(snapshot: Snapshot) -> None:
+    def last_at(chat: Any) -> tuple[datetime, int]:
+        at = (chat["last_message"] or chat)["created_at"]
+        return datetime.fromisoformat(at), chat["id"]
+
+    ordered = sorted(snapshot["chats"].values(), key=last_at, reverse=True)
+    snapshot["order"] = [chat["id"] for chat in ordered]
+
+
+def _put_relation(snapshot: Snapshot, told: Told, me: int) -> None:
+    """A relation is its pair; a new invitation brings it to the top."""
+    relations, new = snapshot["relations"], deepcopy(told.data)
+    place = next((n for n, old in enumerate(relations) if _pair(old) == _pair(new)), None)
+    if place is None or told.event == "relation:invited":
+        snapshot["relations"] = [new, *(old for old in relations if _pair(old) != _pair(new))]
+    else:
+        relations[place] = new
+
+
+def _pair(relation: Any) -> tuple[int, int]:
+    return relation["psychologist"]["id"], relation["patient"]["id"]
+
+
+def _put_notification(snapshot: Snapshot, told: Told, me: int) -> None:
+    snapshot["notifications"].insert(0, deepcopy(told.data))
+    snapshot["total"] += 1
+
+
+def _read_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
+    ids = set(told.data["notification_ids"])
+    for note in snapshot["notifications"]:
+        if note["id"] in ids:
+            assert note["read_at"] is None, "a notification is read once"
+            note["read_at"] = told.meta["at"]
+            snapshot["total"] -= 1
+    assert told.data["total"] == snapshot["total"]
+
+
+FOLDS: dict[str, Fold] = {
+    "chat:opened": _put_chat,
+    "chat:closed": _put_chat,
+    "message:created": _put_message,
+    "message:edited": _replace_message,
+    "message:deleted": _replace_message,
+    "message:delivered": _deliver,
+    "message:read": _read,
+    "relation:invited": _put_relation,
+    "relation:accepted": _put_relation,
+    "relation:declined": _put_relation,
+    "relation:ended": _put_relation,
+    "notification:created": _put_notification,
+    "notification:read": _read_notifications,
+}
