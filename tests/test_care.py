@@ -10,8 +10,6 @@ from tests.client import Client
 from tests.instance import Instance, Person
 from tests.talks import refusal
 
-PASSWORD = "a password nobody guesses"
-
 
 async def invite(server: Instance, psychologist: Person, email: str) -> Any:
     return await server.ask(psychologist, "/care", "relation:invite", {"email": email})
