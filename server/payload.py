@@ -12,7 +12,15 @@ from pydantic import Field as Bounds
 Id = Annotated[int, Bounds(ge=1, le=2**53 - 1, examples=[42])]
 Seq = Annotated[int, Bounds(ge=0, le=2**53 - 1, examples=[17])]
 Ref = Annotated[UUID, Strict(False), Bounds(examples=["018f3c5e-7d2a-7c3e-9b1a-3f2b8c6d4e5f"])]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Line = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$"
+    ),
+    Bounds(examples=["Anna Orlova"]),
+]
+"""Text in one line: a name, a title."""
+
 Instant = Annotated[datetime, Bounds(examples=["2026-11-21T09:30:00Z"])]
 
 MAX_DEPTH = 16

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from server.context import Context
+from storage import accounts
 from storage.accounts import Status
 from tests.conftest import StartInstance
 from tests.instance import PASSWORD, Instance
@@ -109,6 +111,34 @@ async def test_a_verified_address_is_linked_and_then_known_by_its_subject(
     openid.account.sub, openid.account.email = "subject-2", person.email
     openid.account.email_verified = True
     assert await refuses(browser, await go_to_provider(browser))
+
+
+async def test_whoever_registered_the_address_of_another_is_put_out_when_its_owner_comes(
+    server: Instance, browser: Browser, openid: OpenIdStandIn
+) -> None:
+    squatter = await server.add_person(with_password=True)
+    device = await server.connect(squatter, "/account")
+    openid.account.email = squatter.email
+
+    assert (await sign_in(browser)).status == 200
+
+    await device.wait_until_left("/account")
+    credentials = {"email": squatter.email, "password": PASSWORD}
+    assert (await server.request("POST", "/auth/login", credentials))[0] == 401
+
+
+async def test_whoever_has_proved_the_address_keeps_the_password(
+    server: Instance, browser: Browser, openid: OpenIdStandIn
+) -> None:
+    person = await server.add_person(with_password=True)
+    async with Context.open(server.runtime) as ctx:
+        await accounts.update_user(ctx.db, person.id, email_verified_at=ctx.now)
+    openid.account.email = person.email
+
+    assert (await sign_in(browser)).body["user"]["id"] == person.id
+
+    credentials = {"email": person.email, "password": PASSWORD}
+    assert (await server.request("POST", "/auth/login", credentials))[0] == 200
 
 
 async def test_an_address_that_is_not_verified_opens_nothing(

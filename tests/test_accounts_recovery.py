@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import StartInstance
 from tests.instance import PASSWORD, Instance, Person
+from tests.stand_ins.browser import Browser
 from tests.stand_ins.letters import wait_for_attempt
 from tests.stand_ins.smtp import SmtpStandIn, run_smtp
 from tests.stand_ins.waiting import set_clock
@@ -166,6 +167,20 @@ async def test_changing_the_password_ends_every_other_session(server: Instance) 
     assert (await server.request("POST", "/auth/refresh", body))[0] == 200
     assert not await can_sign_in(server, here, PASSWORD)
     assert await can_sign_in(server, here, NEW)
+
+
+async def test_a_browser_changes_the_password_and_goes_on_with_its_cookie(server: Instance) -> None:
+    person = await server.add_person(with_password=True)
+    async with Browser(server.url) as browser:
+        credentials = {"email": person.email, "password": PASSWORD, "cookie": True}
+        session = (await browser.send("POST", "/auth/login", credentials)).body
+        wish = {"current": PASSWORD, "new": NEW, "cookie": True}
+        changed = await browser.send(
+            "PUT", "/account/password", wish, token=session["access_token"]
+        )
+
+        assert changed.body["refresh_token"] is None
+        assert (await browser.send("POST", "/auth/refresh", {})).status == 200
 
 
 async def test_changing_the_password_takes_the_old_one_and_a_good_new_one(server: Instance) -> None:

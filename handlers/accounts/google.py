@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from handlers.accounts.declared import account, welcome
 from handlers.accounts.payloads import GoogleCallback, Registered, Session
-from handlers.accounts.signin import ADDRESS_RATE, open_session
+from handlers.accounts.signin import ADDRESS_RATE, end_sessions, open_session
 from server.context import Context
 from server.contract import PUBLIC, Cookie, Redirect, Reply
 from server.errors import BadCredentials, NotFound
@@ -69,8 +69,7 @@ async def _find_or_add(ctx: Context, person: Person) -> accounts.User:
         if user.oauth_subject is not None:
             # The address belongs to somebody whom the provider knows as another person.
             raise BadCredentials
-        ctx.audit("account.linked", subject_id=user.id, provider=PROVIDER)
-        return await accounts.update_user(ctx.db, user.id, **link)
+        return await _link(ctx, user, link)
     user = await accounts.add_user(
         ctx.db,
         email=person.email,
@@ -81,6 +80,7 @@ async def _find_or_add(ctx: Context, person: Person) -> accounts.User:
         time_zone="UTC",
         contacts={},
         created_at=ctx.now,
+        email_verified_at=ctx.now,
         **link,
     )
     if user is None:
@@ -88,6 +88,21 @@ async def _find_or_add(ctx: Context, person: Person) -> accounts.User:
     ctx.audit("account.registered", subject_id=user.id, role=user.role, provider=PROVIDER)
     ctx.enqueue(welcome, Registered(user_id=user.id))
     return user
+
+
+async def _link(ctx: Context, user: accounts.User, link: dict[str, str]) -> accounts.User:
+    """Join an account with the provider's person.
+
+    Nobody had proved that the address was theirs: whoever registered it, perhaps to wait for its
+    owner, must not stay signed in nor keep a password.
+    """
+    ctx.audit("account.linked", subject_id=user.id, provider=PROVIDER)
+    if user.email_verified_at is not None:
+        return await accounts.update_user(ctx.db, user.id, **link)
+    await end_sessions(ctx, user.id)
+    return await accounts.update_user(
+        ctx.db, user.id, password_hash=None, email_verified_at=ctx.now, **link
+    )
 
 
 def _google(ctx: Context) -> OpenIdProvider:

@@ -113,6 +113,7 @@ class ResetPassword(Payload):
 class ChangePassword(Payload):
     current: Secret
     new: NewPassword
+    cookie: bool = False
 
 
 class ClientCredentials(Payload):

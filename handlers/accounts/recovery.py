@@ -14,7 +14,7 @@ from handlers.accounts.payloads import (
 from handlers.accounts.signin import ACCOUNT_RATE, ADDRESS_RATE, end_sessions, renew_session
 from server.auth import hash_token
 from server.context import Context
-from server.contract import EVERYONE, PUBLIC
+from server.contract import EVERYONE, PUBLIC, Reply
 from server.errors import BadCredentials, Invalid, Unauthenticated
 from server.limits import Rate
 from storage import accounts
@@ -52,12 +52,13 @@ async def reset_password(ctx: Context, request: ResetPassword) -> None:
     if await accounts.use_reset_token(ctx.db, token_hash, ctx.now) is None:
         raise _bad_token()
     await _set_password(ctx, owner.id, password_hash)
+    await accounts.update_user(ctx.db, owner.id, email_verified_at=ctx.now)
     await end_sessions(ctx, owner.id)
     ctx.audit("account.password_reset", subject_id=owner.id)
 
 
 @account.route("PUT", "/account/password", roles=EVERYONE, rate=ADDRESS_RATE)
-async def change_password(ctx: Context, request: ChangePassword) -> Session:
+async def change_password(ctx: Context, request: ChangePassword) -> Reply[Session]:
     """Change the password. Every other session ends; this one goes on with new tokens.
 
     Raises: bad_credentials, rate_limited.
@@ -74,7 +75,7 @@ async def change_password(ctx: Context, request: ChangePassword) -> Session:
     await _set_password(ctx, user.id, password_hash)
     await end_sessions(ctx, user.id, but=ctx.user.session_id)
     ctx.audit("account.password_changed", subject_id=user.id)
-    return await renew_session(ctx, user, ctx.user.session_id)
+    return await renew_session(ctx, user, ctx.user.session_id, in_cookie=request.cookie)
 
 
 async def _set_password(ctx: Context, user_id: int, password_hash: str) -> None:

@@ -131,12 +131,14 @@ async def open_session(
     return _carry(ctx, user, session.id, token, at=ctx.now, in_cookie=in_cookie)
 
 
-async def renew_session(ctx: Context, user: accounts.User, session_id: int) -> Session:
+async def renew_session(
+    ctx: Context, user: accounts.User, session_id: int, *, in_cookie: bool
+) -> Reply[Session]:
     """New tokens for a session that goes on; its older refresh tokens are spent."""
     await accounts.spend_refresh_tokens(ctx.db, session_id, ctx.now)
     token = new_token()
     await accounts.add_refresh_token(ctx.db, hash_token(token), session_id, ctx.now, _lifetime(ctx))
-    return _carry(ctx, user, session_id, token, at=ctx.now, in_cookie=False).body
+    return _carry(ctx, user, session_id, token, at=ctx.now, in_cookie=in_cookie)
 
 
 async def end_sessions(

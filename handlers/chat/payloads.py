@@ -129,7 +129,7 @@ class SendMessage(Change):
     chat_id: Id
     client_ref: Ref
     text: Body
-    upload_ids: Annotated[list[Id], Bounds(max_length=0)] = []
+    upload_ids: list[Id] = Bounds(default_factory=list, max_length=0)
 
 
 class EditMessage(Change):

@@ -68,6 +68,7 @@ def upgrade() -> None:
         "users",
         sa.Column("id", BIG, autoincrement=True, nullable=False),
         sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("email_verified_at", MOMENT, nullable=True),
         sa.Column("password_hash", sa.String(length=200), nullable=True),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("role", sa.String(length=20), nullable=False),
