@@ -24,7 +24,7 @@ from server.catalog.variables import write_settings
 from server.context import Context
 from server.errors import Error
 from server.log import configure_logging
-from server.oidc import Provider
+from server.oidc import build_google
 from server.runtime import Runtime, build_runtime
 from server.settings import Settings
 from storage import events
@@ -251,14 +251,7 @@ async def create_key(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def make_runtime(settings: Settings) -> Runtime:
-    google = None
-    if settings.google_client_id:
-        google = Provider(
-            settings.google_issuer,
-            settings.google_client_id,
-            settings.google_client_secret.get_secret_value(),
-        )
-    return build_runtime(settings, build_mailer(settings), google)
+    return build_runtime(settings, build_mailer(settings), build_google(settings))
 
 
 @contextlib.asynccontextmanager

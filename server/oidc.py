@@ -11,6 +11,7 @@ import jwt
 
 from server.errors import BadCredentials, Unavailable
 from server.services import Attempt, Person
+from server.settings import Settings
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 DOCUMENT_LIFETIME = timedelta(hours=1)
@@ -124,3 +125,11 @@ async def _request(method: str, url: str, **options: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Unavailable(retry_after=5)
     return document
+
+
+def build_google(settings: Settings) -> Provider | None:
+    """The provider that the settings name, if they do."""
+    if not settings.google_client_id:
+        return None
+    secret = settings.google_client_secret.get_secret_value()
+    return Provider(settings.google_issuer, settings.google_client_id, secret)

@@ -142,8 +142,29 @@ async def find_oauth_user(db: AsyncSession, provider: str, subject: str) -> User
     ).one_or_none()
 
 
-async def add_user(db: AsyncSession, **values: Any) -> User | None:
+async def add_user(
+    db: AsyncSession,
+    *,
+    email: str,
+    name: str,
+    role: Role,
+    status: Status,
+    locale: str,
+    now: datetime,
+    **credentials: Any,
+) -> User | None:
     """The new user, or None when the address or the provider's subject is taken."""
+    values = {
+        "email": email,
+        "name": name,
+        "role": role,
+        "status": status,
+        "locale": locale,
+        "time_zone": "UTC",
+        "contacts": {},
+        "created_at": now,
+        **credentials,
+    }
     return (
         await db.scalars(insert(db, User).values(**values).on_conflict_do_nothing().returning(User))
     ).one_or_none()

@@ -26,8 +26,8 @@ async def _run(url: str, command: str, revision: str) -> None:
     try:
         async with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
-                await connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
-                await connection.commit()
+                async with connection.begin():
+                    await connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
             await connection.run_sync(_alembic, command, revision)
     finally:
         await engine.dispose()

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ async def start(backend: Backend) -> AsyncIterator[StartInstance]:
     """Start one more server on the test's databases."""
     async with AsyncExitStack() as stack:
 
-        async def start_one(**changes: object) -> Instance:
+        async def start_one(**changes: Any) -> Instance:
             return await stack.enter_async_context(start_instance(backend, **changes))
 
         yield start_one

@@ -1,7 +1,7 @@
 """A real server on a real port, and the people who use it."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,8 @@ from jobs.providers.mail import build_mailer
 from jobs.relay import Relay
 from server.app import build_app
 from server.context import Context
-from server.oidc import Provider
+from server.contract import Namespace
+from server.oidc import build_google
 from server.runtime import Runtime, build_runtime
 from server.settings import Settings
 from storage.accounts import Role
@@ -142,7 +143,13 @@ class Instance:
 
 
 @asynccontextmanager
-async def start_instance(backend: Backend, **changes: Any) -> AsyncIterator[Instance]:
+async def start_instance(
+    backend: Backend,
+    *,
+    namespaces: Sequence[Namespace] = NAMESPACES,
+    jobs: bool = True,
+    **changes: Any,
+) -> AsyncIterator[Instance]:
     """A server on a free port, with limits switched off unless `changes` say otherwise."""
     values: dict[str, Any] = {
         "database_url": backend.database_url,
@@ -152,15 +159,8 @@ async def start_instance(backend: Backend, **changes: Any) -> AsyncIterator[Inst
         **changes,
     }
     settings = Settings(_env_file=None, **values)
-    google = None
-    if settings.google_client_id:
-        google = Provider(
-            settings.google_issuer,
-            settings.google_client_id,
-            settings.google_client_secret.get_secret_value(),
-        )
-    runtime = build_runtime(settings, build_mailer(settings), google)
-    app = build_app(runtime, NAMESPACES, [Relay(runtime, build_broker())])
+    runtime = build_runtime(settings, build_mailer(settings), build_google(settings))
+    app = build_app(runtime, namespaces, [Relay(runtime, build_broker())] if jobs else [])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

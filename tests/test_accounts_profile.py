@@ -59,6 +59,7 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"time_zone": "../../etc/passwd"}, "time_zone"),
     ({"locale": "de"}, "locale"),
     ({"name": " "}, "name"),
+    ({"name": "two\nlines"}, "name"),
     ({"name": "x" * 101}, "name"),
     ({"name": 7}, "name"),
     ({"contacts": {"phone": ""}}, "contacts.phone"),

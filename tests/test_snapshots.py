@@ -125,7 +125,7 @@ class World:
         if not listed["items"]:
             return person, 999_999, 1
         chat = self.chance.choice(listed["items"])
-        return person, chat["id"], self.chance.randint(1, max(chat["last_seq"], 1))
+        return person, chat["id"], max(1, chat["last_seq"] - self.chance.randint(0, 5))
 
     async def _ask(self, person: Person, namespace: str, event: str, **payload: Any) -> None:
         payload["client_ref"] = str(uuid4())

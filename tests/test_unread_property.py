@@ -15,7 +15,7 @@ from tests.instance import Instance, Person
 from tests.talks import Talk, fence, message, start_talk
 
 DEVICES = 2
-FAR = 30
+FAR = 6
 EXPECTED = {"not_found", "forbidden", "gone"}
 
 
@@ -26,16 +26,17 @@ class Step:
     kind: str
     who: int
     device: int
-    seq: int
+    back: int
+    """How far from the end the message is that this is about."""
 
 
-KINDS = ["send", "send", "send", "read", "read", "delivered", "delete", "edit", "reconnect"]
+KINDS = ["send"] * 4 + ["read"] * 3 + ["delete"] * 2 + ["delivered", "edit", "reconnect"]
 steps = st.builds(
     Step,
     kind=st.sampled_from(KINDS),
     who=st.integers(0, 1),
     device=st.integers(0, DEVICES - 1),
-    seq=st.integers(1, FAR),
+    back=st.integers(0, FAR),
 )
 moments = st.lists(steps, min_size=1, max_size=4)
 """What happens at the same time."""
@@ -47,6 +48,7 @@ class Scene:
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.devices: dict[tuple[int, int], Client] = {}
+        self.sent: tuple[list[int], list[int]] = ([], [])
 
     async def connect(self, who: int, place: int) -> None:
         if (who, place) in self.devices:
@@ -70,8 +72,10 @@ class Scene:
     async def act(self, step: Step) -> Any:
         device, chat_id = self.devices[step.who, step.device], self.talk.chat_id
         if step.kind == "send":
-            return await device.ask("message:send", message(chat_id))
-        payload: dict[str, Any] = {"chat_id": chat_id, "seq": step.seq}
+            sent = await device.ask("message:send", message(chat_id))
+            self.sent[step.who].append(sent["seq"])
+            return sent
+        payload: dict[str, Any] = {"chat_id": chat_id, "seq": self.find(step)}
         if step.kind == "edit":
             payload["text"] = "Edited"
         try:
@@ -79,6 +83,12 @@ class Scene:
         except Refused as error:
             if error.code not in EXPECTED:
                 raise
+
+    def find(self, step: Step) -> int:
+        """One of the last messages: anybody's to read, one's own to change."""
+        changes = step.kind in ("edit", "delete")
+        seqs = sorted(self.sent[step.who] if changes else [*self.sent[0], *self.sent[1]])
+        return seqs[-1 - step.back % len(seqs)] if seqs else 1
 
     async def recount(self, person: Person) -> int:
         """Messages of the other person beyond the read marker, not deleted."""

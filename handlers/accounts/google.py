@@ -77,9 +77,7 @@ async def _find_or_add(ctx: Context, person: Person) -> accounts.User:
         role=Role.PATIENT,
         status=Status.ACTIVE,
         locale=ctx.locale,
-        time_zone="UTC",
-        contacts={},
-        created_at=ctx.now,
+        now=ctx.now,
         email_verified_at=ctx.now,
         **link,
     )

@@ -29,9 +29,7 @@ async def create_user(
         role=role,
         status=Status.ACTIVE,
         locale=ctx.locale,
-        time_zone="UTC",
-        contacts={},
-        created_at=ctx.now,
+        now=ctx.now,
     )
     if user is None:
         raise EmailTaken

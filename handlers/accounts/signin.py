@@ -39,18 +39,16 @@ async def register(ctx: Context, request: Register) -> Session:
     """
     check_password(request.password, request.email)
     password_hash = await ctx.runtime.passwords.hash(request.password)
-    pending = Role(request.role) is Role.PSYCHOLOGIST
+    role = Role(request.role)
     user = await accounts.add_user(
         ctx.db,
         email=request.email,
         password_hash=password_hash,
         name=request.name or request.email.partition("@")[0],
-        role=request.role,
-        status=Status.PENDING if pending else Status.ACTIVE,
+        role=role,
+        status=Status.PENDING if role == Role.PSYCHOLOGIST else Status.ACTIVE,
         locale=ctx.locale,
-        time_zone="UTC",
-        contacts={},
-        created_at=ctx.now,
+        now=ctx.now,
     )
     if user is None:
         raise EmailTaken

@@ -1,16 +1,12 @@
 """A small namespace whose events show the kernel at work, and a server that has it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
-from aiohttp import web
-
 from handlers import NAMESPACES
-from jobs.providers.mail import build_mailer
-from server.app import build_app
 from server.auth import new_id
 from server.context import Context
 from server.contract import EVERYONE, Asked, Namespace
@@ -19,13 +15,11 @@ from server.engine import Wire
 from server.errors import Error, NotFound
 from server.limits import Rate
 from server.payload import Change, Nothing, Payload
-from server.runtime import build_runtime
-from server.settings import Settings
 from storage import events
 from storage.accounts import Role
 from tests.backend import Backend
 from tests.client import Client
-from tests.instance import Instance, Person
+from tests.instance import Instance, Person, start_instance
 
 SECRET_TEXT = "marker-4711-of-what-people-write"
 DETAIL = "the detail of a bug"
@@ -133,29 +127,9 @@ async def guard(ctx: Context, request: Nothing) -> Nothing:
     return Nothing()
 
 
-@asynccontextmanager
-async def start_trial(backend: Backend, **changes: Any) -> AsyncIterator[Instance]:
+def start_trial(backend: Backend, **changes: Any) -> AbstractAsyncContextManager[Instance]:
     """A server that has the small namespace too, and no jobs in the background."""
-    values: dict[str, Any] = {
-        "database_url": backend.database_url,
-        "redis_url": backend.redis_url,
-        "data_dir": backend.data_dir,
-        "rate_limit_scale": 0,
-        **changes,
-    }
-    settings = Settings(_env_file=None, **values)
-    runtime = build_runtime(settings, build_mailer(settings))
-    runner = web.AppRunner(
-        build_app(runtime, [*NAMESPACES, trial]), access_log=None, shutdown_timeout=1
-    )
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    instance = Instance(runtime, f"http://127.0.0.1:{runner.addresses[0][1]}")
-    try:
-        yield instance
-    finally:
-        await instance.close_clients()
-        await runner.cleanup()
+    return start_instance(backend, namespaces=[*NAMESPACES, trial], jobs=False, **changes)
 
 
 async def tell(server: Instance, people: Sequence[Person], *numbers: int, text: str = "") -> None:
