@@ -180,17 +180,24 @@ class Dispatch:
     # -- Asking --
 
     async def _take_turns(self, client: Client) -> None:
-        turns: Turns = client.turns
-        while turns.waiting and client.present:
-            ask = turns.waiting.popleft()
-            caller = replace(client.connection.caller, request_id=new_id())
-            structlog.contextvars.bind_contextvars(request_id=caller.request_id)
-            event = self._namespaces[client.namespace].events.get(ask.name)
-            if event is not None and event.batch:
-                await self._take_together(client, event, ask, caller)
-            else:
-                self._answer(client, ask, await self._take(client, event, ask, caller))
-        turns.running = None
+        try:
+            while client.turns.waiting and client.present:
+                await self._take_turn(client, client.turns.waiting.popleft())
+        except Exception:
+            # A mistake of ours: the client starts anew instead of waiting for ever.
+            log.exception("dispatch.failed")
+            client.connection.refuse("internal")
+        finally:
+            client.turns.running = None
+
+    async def _take_turn(self, client: Client, ask: Ask) -> None:
+        caller = replace(client.connection.caller, request_id=new_id())
+        structlog.contextvars.bind_contextvars(request_id=caller.request_id)
+        event = self._namespaces[client.namespace].events.get(ask.name)
+        if event is not None and event.batch:
+            await self._take_together(client, event, ask, caller)
+        else:
+            self._answer(client, ask, await self._take(client, event, ask, caller))
 
     async def _take(
         self, client: Client, event: Event | None, ask: Ask, caller: Caller

@@ -67,6 +67,9 @@ async def test_a_well_formed_event_is_answered_whatever_it_holds(
         assert (await socket.ask(PLACE, 99, "echo:get", '{"number":1}'))["data"]["number"] == 1
 
 
+@pytest.mark.parametrize(
+    "text", ["ё", "\U0001f600", "\u2028", "\x7f", "a" * 999_800], ids=lambda text: ascii(text[:5])
+)
 async def test_any_text_comes_back_as_it_was(kernel: Instance, person: Person, text: str) -> None:
     body = json.dumps({"text": text}, ensure_ascii=False)
     async with RawSocket.open(kernel.url) as socket:
