@@ -137,7 +137,7 @@ async def claim(settings: Settings) -> AsyncIterator[None]:
         yield
         return
     try:
-        async with sole_instance(settings.database, settings.data_dir):
+        async with sole_instance(settings.database):
             yield
     except AlreadyRunning:
         raise CannotDo(

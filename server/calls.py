@@ -157,7 +157,7 @@ def validate(model: type[Model], raw: Any, *, from_strings: bool = False) -> Mod
     if not isinstance(raw, dict):
         raise Invalid.of("", "object_expected", "The payload must be one JSON object")
     if found := find_unstorable(raw):
-        raise Invalid.of(*found, "This nests too deep or holds a NUL character")
+        raise Invalid.of(*found, "This is too deep or wide, or holds a NUL character")
     try:
         if from_strings:
             return model.model_validate_strings(raw, strict=False)

@@ -124,7 +124,11 @@ class Http:
             user = await self._identify(http_request)
             await self._runtime.limits.hit(STREAM_RATE, f"GET {namespace}", str(user.id))
             query = validate(StreamQuery, dict(http_request.query), from_strings=True)
-            return await self._read_stream(user.id, namespace, query)
+            answer = await self._read_stream(user.id, namespace, query)
+            if query.wait:
+                # The session may have ended while it waited.
+                await self._identify(http_request)
+            return answer
 
         answer = await guarded("GET /events", work, timeout=MAX_WAIT + 10)
         if isinstance(answer, Error):
@@ -213,10 +217,10 @@ class _Waiter:
 
     def offer(self, notice: Notice) -> None:
         if notice.seq is not None:
-            self.heard.set()
+            self.behind(notice.seq)
 
     def behind(self, head: int) -> None:
-        if self.after is not None and head > self.after:
+        if self.after is None or head > self.after:
             self.heard.set()
 
 

@@ -24,6 +24,9 @@ Line = Annotated[
 Instant = Annotated[datetime, Bounds(examples=["2026-11-21T09:30:00Z"])]
 
 MAX_DEPTH = 16
+MAX_PATH = 200
+MAX_KEYS = 1000
+"""Of one object: every unknown key becomes a problem to be named, which takes its time."""
 
 
 class Payload(BaseModel):
@@ -73,20 +76,26 @@ def iso(moment: datetime) -> str:
 
 
 def find_unstorable(value: Any, path: str = "", depth: int = 0) -> tuple[str, str] | None:
-    """Where JSON nests too deep or holds text no database takes: (path, what), or None."""
-    if depth > MAX_DEPTH:
-        return path, "too_deep"
-    if isinstance(value, str):
-        return (path, "nul_character") if "\0" in value else None
+    """Where JSON is too deep or wide, or holds text no database takes: (path, what), or None."""
+    if problem := _name_problem(value, depth):
+        return path, problem
     if isinstance(value, dict):
         parts = [*value.items()]
-        if any("\0" in key for key in value):
-            return path, "nul_character"
     elif isinstance(value, list):
         parts = [*enumerate(value)]
     else:
         return None
     for key, part in parts:
-        if found := find_unstorable(part, f"{path}.{key}" if path else str(key), depth + 1):
+        place = f"{path}.{key}" if path else str(key)
+        if found := find_unstorable(part, place[:MAX_PATH], depth + 1):
             return found
     return None
+
+
+def _name_problem(value: Any, depth: int) -> str | None:
+    if depth > MAX_DEPTH:
+        return "too_deep"
+    if isinstance(value, dict) and len(value) > MAX_KEYS:
+        return "too_many_keys"
+    texts = value if isinstance(value, dict) else [value] if isinstance(value, str) else []
+    return "nul_character" if any("\0" in text for text in texts) else None

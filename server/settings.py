@@ -86,7 +86,8 @@ class Settings(BaseSettings):
     def choose_driver(cls, value: str) -> str:
         scheme, separator, rest = value.partition("://")
         if scheme in ("postgres", "postgresql"):
-            return f"postgresql+asyncpg{separator}{rest}"
+            # The driver's name for what libpq calls sslmode.
+            return f"postgresql+asyncpg{separator}{rest.replace('sslmode=', 'ssl=')}"
         if value and scheme not in ("postgresql+asyncpg", "sqlite+aiosqlite"):
             raise ValueError("expected postgresql://…")
         return value
@@ -137,7 +138,9 @@ class Settings(BaseSettings):
     @property
     def deployment(self) -> str:
         """Names this deployment's keys and channels, where several share a Redis."""
-        place = self.database.rpartition("@")[2]
+        place = self.database.rpartition("@")[2].partition("?")[0]
+        if self.is_embedded:
+            place = str(Path(place.partition(":///")[2]).resolve())
         return hashlib.sha256(place.encode()).hexdigest()[:16]
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -17,10 +17,10 @@ class AlreadyRunning(Exception):
 
 
 @asynccontextmanager
-async def sole_instance(url: str, folder: Path) -> AsyncIterator[None]:
+async def sole_instance(url: str) -> AsyncIterator[None]:
     """Hold the claim while the block runs. Raises: AlreadyRunning."""
     if url.startswith("sqlite"):
-        with _lock_file(folder):
+        with _lock_beside(Path(make_url(url).database or "")):
             yield
         return
     engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
@@ -34,9 +34,9 @@ async def sole_instance(url: str, folder: Path) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _lock_file(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "serve.lock").open("w") as file:
+def _lock_beside(database: Path) -> Iterator[None]:
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_suffix(".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -20,7 +20,7 @@ from tests.snapshots import (
 )
 from tests.talks import fence
 
-ACTIONS = 120
+ACTIONS = 150
 EXPECTED = {"not_found", "forbidden", "chat_closed", "gone"}
 """What a random action may be answered; anything else is a mistake."""
 
@@ -69,7 +69,7 @@ class World:
 
     async def act(self) -> None:
         actions = [self.write] * 6 + [self.move] * 4 + [self.change] * 3
-        actions += [self.relate, self.open, self.read_notifications]
+        actions += [self.relate, self.open, self.open, self.read_notifications]
         try:
             await self.chance.choice(actions)()
         except Refused as error:
@@ -78,7 +78,7 @@ class World:
 
     async def relate(self) -> None:
         one, other = self.chance.choice(self.psychologists), self.chance.choice(self.patients)
-        kind = self.chance.choice(["invite", "invite", "accept", "accept", "decline", "end"])
+        kind = self.chance.choice(["invite"] * 3 + ["accept"] * 3 + ["decline", "end"])
         if kind == "invite":
             await self._ask(one, "/care", "relation:invite", email=other.email)
         elif kind == "end":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -133,6 +133,7 @@ class Scene:
     deadline=None,
     derandomize=True,
     database=None,
+    phases=[Phase.generate],  # an example is short as it is, and shrinking it takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(life=st.lists(moments, min_size=4, max_size=12))

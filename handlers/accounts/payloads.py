@@ -91,6 +91,13 @@ class Register(Payload):
     role: Literal["patient", "psychologist"] = "patient"
 
 
+class NewPerson(Payload):
+    """Somebody whom an operator adds."""
+
+    email: Email
+    name: Line
+
+
 class Login(Payload):
     email: Email
     password: Secret

@@ -1,13 +1,12 @@
 """What operators do with other people's accounts."""
 
-from pydantic import TypeAdapter, ValidationError
-
 from handlers.accounts.passwords import check_password
-from handlers.accounts.payloads import Email, Session, User
+from handlers.accounts.payloads import NewPerson, Session, User
 from handlers.accounts.signin import end_sessions, open_session
 from server.auth import hash_token, new_token
+from server.calls import validate
 from server.context import Context
-from server.errors import EmailTaken, Forbidden, Invalid, NotFound
+from server.errors import EmailTaken, Forbidden, NotFound
 from storage import accounts
 from storage.accounts import MAY_SIGN_IN, Role, Status
 
@@ -16,16 +15,16 @@ async def create_user(
     ctx: Context, email: str, role: Role, name: str, password: str | None
 ) -> User:
     """A new account, active at once. Raises: EmailTaken, Invalid."""
-    email = _read_email(email)
+    new = validate(NewPerson, {"email": email, "name": name})
     password_hash = None
     if password is not None:
-        check_password(password, email)
+        check_password(password, new.email)
         password_hash = await ctx.runtime.passwords.hash(password)
     user = await accounts.add_user(
         ctx.db,
-        email=email,
+        email=new.email,
         password_hash=password_hash,
-        name=name,
+        name=new.name,
         role=role,
         status=Status.ACTIVE,
         locale=ctx.locale,
@@ -61,13 +60,6 @@ async def create_api_key(ctx: Context, email: str) -> tuple[str, str]:
     await accounts.add_api_key(ctx.db, key_id, hash_token(secret), user.id, ctx.now)
     ctx.audit("account.api_key_created", subject_id=user.id, key_id=key_id)
     return key_id, secret
-
-
-def _read_email(email: str) -> str:
-    try:
-        return TypeAdapter(Email).validate_python(email)
-    except ValidationError as error:
-        raise Invalid.of("email", "not_valid", error.errors()[0]["msg"]) from None
 
 
 async def _find(ctx: Context, email: str) -> accounts.User:
