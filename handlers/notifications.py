@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field as Bounds
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.context import Context
 from server.contract import EVERYONE, Namespace
@@ -56,14 +57,19 @@ notification_created = notifications.push(
 notifications_read = notifications.push(
     "notification:read", NotificationsRead, "Notifications were read, here or elsewhere."
 )
-unread_changed = notifications.signal(
+
+
+@notifications.state(
     "unread:changed", UnreadTotal, "How many are unread; after joining and at every change."
 )
+async def unread_changed(db: AsyncSession, user_ids: Collection[int]) -> dict[int, UnreadTotal]:
+    totals = await feed.count_unread(db, user_ids)
+    return {user_id: UnreadTotal(total=total) for user_id, total in totals.items()}
 
 
 @notifications.connected
 async def greet(ctx: Context) -> None:
-    await signal_unread(ctx, [ctx.user.id])
+    ctx.refresh(unread_changed, of=[ctx.user.id])
 
 
 @notifications.on("notification:list", roles=EVERYONE, rate=READ_RATE, reads=True)
@@ -89,6 +95,7 @@ async def read_notification(ctx: Context, request: ReadNotification) -> Notifica
     """
     if not await feed.owns_notification(ctx.db, ctx.user.id, request.notification_id):
         raise NotFound
+    await feed.lock_feeds(ctx.db, [ctx.user.id])
     ids = await feed.mark_read(
         ctx.db, ctx.user.id, ctx.now, notification_id=request.notification_id
     )
@@ -98,6 +105,7 @@ async def read_notification(ctx: Context, request: ReadNotification) -> Notifica
 @notifications.on("notification:read_all", roles=EVERYONE, rate=CHANGE_RATE)
 async def read_all_notifications(ctx: Context, request: Change) -> NotificationsRead:
     """Read everything there is."""
+    await feed.lock_feeds(ctx.db, [ctx.user.id])
     ids = await feed.mark_read(ctx.db, ctx.user.id, ctx.now)
     return await _answer_read(ctx, ids)
 
@@ -111,35 +119,31 @@ async def get_unread(ctx: Context, request: Nothing) -> UnreadTotal:
 
 async def notify(ctx: Context, notes: Sequence[NewNotification]) -> None:
     """Put something into people's feeds, unless they have it there unread already."""
+    await feed.lock_feeds(ctx.db, {note.user_id for note in notes})
     added = await feed.add_notifications(ctx.db, notes, ctx.now)
     for row in added:
         ctx.push(notification_created, Notification.model_validate(row), to=[row.user_id])
-    await signal_unread(ctx, {row.user_id for row in added})
+    ctx.refresh(unread_changed, of={row.user_id for row in added})
 
 
 async def read_subjects(ctx: Context, subjects: Collection[tuple[int, str]]) -> None:
     """What these people's notifications were about has been seen, so they are read too."""
+    await feed.lock_feeds(ctx.db, {user_id for user_id, _ in subjects})
     ids = await feed.mark_subjects_read(ctx.db, subjects, ctx.now)
     await _tell_read(ctx, ids)
 
 
-async def signal_unread(ctx: Context, user_ids: Collection[int]) -> dict[int, int]:
-    """Tell people how many of their notifications are unread, as the answer does."""
-    totals = await feed.count_unread(ctx.db, sorted(user_ids)) if user_ids else {}
-    for user_id, total in totals.items():
-        ctx.signal(unread_changed, UnreadTotal(total=total), to=[user_id])
-    return totals
-
-
 async def _answer_read(ctx: Context, ids: list[int]) -> NotificationsRead:
-    if ids:
-        await _tell_read(ctx, {ctx.user.id: ids})
+    await _tell_read(ctx, {ctx.user.id: ids} if ids else {})
     totals = await feed.count_unread(ctx.db, [ctx.user.id])
     return NotificationsRead(notification_ids=ids, total=totals[ctx.user.id])
 
 
 async def _tell_read(ctx: Context, ids: Mapping[int, list[int]]) -> None:
-    totals = await signal_unread(ctx, ids.keys())
+    if not ids:
+        return
+    ctx.refresh(unread_changed, of=ids)
+    totals = await feed.count_unread(ctx.db, sorted(ids))
     for user_id, total in totals.items():
         told = NotificationsRead(notification_ids=ids[user_id], total=total)
         ctx.push(notifications_read, told, to=[user_id])

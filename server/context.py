@@ -13,7 +13,7 @@ from server.auth import Identity, new_id
 from server.bus import Cut, Notice
 from server.errors import Unauthenticated
 from server.limits import Rate
-from server.outgoing import Job, Push, Signal, Value
+from server.outgoing import Job, Push, Signal, State, Value
 from server.runtime import Runtime
 from server.work import Unit
 from storage.audit import Deed
@@ -96,6 +96,10 @@ class Context:
         text = data.model_dump_json()
         for user_id in to:
             self.unit.say(Notice(user_id, signal.namespace, signal.name, text, self.now))
+
+    def refresh(self, state: State[Value], *, of: Iterable[int]) -> None:
+        """Tell these people the value as it is after the commit, whoever else changes it too."""
+        self.unit.stale.setdefault(state, set()).update(of)
 
     def enqueue(
         self,

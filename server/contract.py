@@ -2,16 +2,18 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.auth import Identity
 from server.context import Context
 from server.errors import Error
 from server.limits import Rate
-from server.outgoing import Job, Push, Signal
+from server.outgoing import Job, Push, Signal, State
 from server.payload import Change, Payload
 from storage.accounts import Role
 
@@ -30,6 +32,7 @@ _RAISES = re.compile(r"^\s*Raises:\s*([a-z_,\s]+)\.", re.MULTILINE)
 In = TypeVar("In", bound=Payload)
 Out = TypeVar("Out")
 Value = TypeVar("Value", bound=Payload)
+ReadState = Callable[[AsyncSession, Collection[int]], Awaitable[Mapping[int, Value]]]
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
 
 
@@ -200,6 +203,20 @@ class Namespace:
         _check_new(name, self.signals)
         self.signals[name] = signal = Signal(self.name, name, data, about)
         return signal
+
+    def state(
+        self, name: str, data: type[Value], about: str
+    ) -> Callable[[ReadState[Value]], State[Value]]:
+        """Declare a signal that tells a current value, on the function that reads it.
+
+        The function takes `(db, user_ids)` and returns each person's value.
+        """
+
+        def declare(read: ReadState[Value]) -> State[Value]:
+            self.signal(name, data, about)
+            return State(self.name, name, read)
+
+        return declare
 
     def job(self, name: str, payload: type[Value]) -> Job[Value]:
         _check_new(name, self.jobs)

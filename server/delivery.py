@@ -75,6 +75,7 @@ class Feed:
         self._last = 0
         self._known = 0
         self._early: dict[int, Notice] = {}
+        self._as_of: dict[str, int] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
     def start(self, start: Start) -> None:
@@ -91,8 +92,7 @@ class Feed:
 
     def offer(self, notice: Notice) -> None:
         if notice.seq is None:
-            if self._started:
-                self._client.send(_encode(notice), may_be_dropped=True)
+            self._signal(notice)
             return
         if notice.seq <= self._last:
             return
@@ -106,6 +106,14 @@ class Feed:
         if len(self._early) < MAX_WAITING:
             self._early[notice.seq] = notice
         self._catch_up("gap", GAP_PATIENCE)
+
+    def _signal(self, notice: Notice) -> None:
+        if notice.as_of is not None:
+            if notice.as_of < self._as_of.get(notice.event, 0):
+                return
+            self._as_of[notice.event] = notice.as_of
+        if self._started:
+            self._client.send(_encode(notice), may_be_dropped=True)
 
     def behind(self, head: int) -> None:
         if self._started and head > self._known:

@@ -1,7 +1,10 @@
 """What handlers send away: pushes that must arrive, signals that may be lost, jobs for later."""
 
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.payload import Payload
 
@@ -26,6 +29,15 @@ class Signal(Generic[Value]):
     name: str
     data: type[Value]
     about: str
+
+
+@dataclass(frozen=True, slots=True)
+class State(Generic[Value]):
+    """A signal that tells a current value, read from the database for many people at once."""
+
+    namespace: str
+    name: str
+    read: Callable[[AsyncSession, Collection[int]], Awaitable[Mapping[int, Value]]]
 
 
 @dataclass(frozen=True, slots=True)

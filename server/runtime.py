@@ -12,7 +12,12 @@ from server.bus.redis import RedisBus
 from server.limits import Limiter
 from server.services import Mailer, OpenIdProvider
 from server.settings import Settings
+from server.states import States
 from storage.database import Database
+
+
+def read_clock() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass
@@ -24,11 +29,13 @@ class Runtime:
     passwords: Passwords
     tokens: Tokens
     mailer: Mailer
+    states: States
     google: OpenIdProvider | None = None
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], datetime] = read_clock
     jobs_added: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def close(self) -> None:
+        await self.states.close()
         self.passwords.close()
         await self.limits.close()
         await self.database.close()
@@ -39,10 +46,12 @@ def build_runtime(
 ) -> Runtime:
     """The parts that the settings ask for; nothing is connected yet."""
     bus = RedisBus(settings.redis, settings.deployment) if settings.redis else MemoryBus()
+    database = Database(settings.database)
     return Runtime(
         settings=settings,
-        database=Database(settings.database),
+        database=database,
         bus=bus,
+        states=States(database, bus, read_clock),
         limits=Limiter(settings.rate_limit_scale, settings.redis, settings.deployment),
         passwords=Passwords(),
         tokens=Tokens(

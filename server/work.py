@@ -5,11 +5,12 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.bus import Cut, Message, Notice
+from server.outgoing import State
 from server.runtime import Runtime
 from storage import audit, events, outbox
 from storage.audit import Deed
@@ -47,6 +48,7 @@ class Unit:
         self.pushes: list[Push] = []
         self.jobs: list[NewJob] = []
         self.deeds: list[Deed] = []
+        self.stale: dict[State[Any], set[int]] = {}
 
     @property
     def db(self) -> AsyncSession:
@@ -98,6 +100,8 @@ class Unit:
         told = [Notice(e.user_id, e.namespace, e.event, e.data, e.at, e.seq) for e in logged]
         if told or self._messages:
             self._runtime.bus.publish([*told, *self._messages])
+        for state, user_ids in self.stale.items():
+            self._runtime.states.tell(state, user_ids)
         if any(job.due_at <= self._now for job in self.jobs):
             self._runtime.jobs_added.set()
 

@@ -11,6 +11,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from storage.accounts import User
 from storage.database import insert
 from storage.schema import NEVER_REUSED, Key, Table, UserId
 
@@ -55,6 +56,16 @@ class NewNotification:
     text: str
     link: str
     data: dict[str, Any]
+
+
+async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:
+    """Let nobody else change these feeds meanwhile: a total counts what others do not see yet."""
+    await db.execute(
+        select(User.id)
+        .where(User.id.in_(user_ids))
+        .order_by(User.id)
+        .with_for_update(key_share=True)
+    )
 
 
 async def add_notifications(
@@ -153,7 +164,7 @@ async def mark_subjects_read(
     return ids
 
 
-async def count_unread(db: AsyncSession, user_ids: Sequence[int]) -> dict[int, int]:
+async def count_unread(db: AsyncSession, user_ids: Collection[int]) -> dict[int, int]:
     rows = await db.execute(
         select(Notification.user_id, func.count())
         .where(Notification.user_id.in_(user_ids), Notification.read_at.is_(None))

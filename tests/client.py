@@ -97,6 +97,23 @@ class Client:
 
         return await self._wait(find, f"{event} in {namespace}")
 
+    async def wait_for_last(
+        self, event: str, value: Any, *, namespace: str = "/chat", of: str | None = None
+    ) -> None:
+        """Until the last event of this name says this, whole or in one field."""
+
+        def find() -> bool | None:
+            said = [told.data for told in self.told[namespace] if told.event == event]
+            last = said[-1] if said else None
+            return (last[of] if last and of else last) == value or None
+
+        await self._wait(find, f"{event} {value} at last")
+
+    def forget(self, event: str) -> None:
+        """Leave out what was told under this name so far."""
+        for namespace, told in self.told.items():
+            self.told[namespace] = [one for one in told if one.event != event]
+
     async def wait_until_left(self, namespace: str = "/chat") -> str:
         """Why the server put this client out of the namespace."""
         return await self._wait(lambda: self.left.get(namespace), f"leaving {namespace}")

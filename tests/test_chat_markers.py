@@ -161,7 +161,7 @@ async def test_unread_counts_every_chat(server: Instance) -> None:
         ],
     }
     assert await device.ask("unread:get") == counts
-    assert [t.data for t in device.told["/chat"] if t.event == "unread:changed"][-1] == counts
+    await device.wait_for_last("unread:changed", counts)
     answer = await device.ask("message:read", {"chat_id": first.chat_id, "seq": 2})
     assert (answer["unread"], answer["total_unread"]) == (0, 3)
     late = await server.connect(first.psychologist)

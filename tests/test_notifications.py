@@ -33,13 +33,6 @@ def told_in(device: Client) -> list[tuple[str, Any]]:
     return [(told.event, told.data) for told in device.pushes(FEED)]
 
 
-def last_total(device: Client) -> int:
-    signals = [told for told in device.told[FEED] if told.event == "unread:changed"]
-    assert all(told.seq is None for told in signals)
-    total: int = signals[-1].data["total"]
-    return total
-
-
 async def test_the_first_unread_message_makes_one_notification(server: Instance) -> None:
     talk = await start_talk(server)
     phone, laptop = [await server.connect(talk.psychologist, FEED) for _ in range(2)]
@@ -62,7 +55,7 @@ async def test_the_first_unread_message_makes_one_notification(server: Instance)
     for device in (phone, laptop):
         await fence(device, FEED)
         assert told_in(device) == [("notification:created", note)]
-        assert last_total(device) == 1
+        await device.wait_for_last("unread:changed", {"total": 1}, namespace=FEED)
     await fence(writer, FEED)
     assert told_in(writer) == []
 
@@ -80,7 +73,7 @@ async def test_reading_the_chat_reads_its_notification(server: Instance) -> None
     await fence(device, FEED)
     read = {"notification_ids": [note["id"]], "total": 1}
     assert told_in(device) == [("notification:read", read)]
-    assert last_total(device) == 1
+    await device.wait_for_last("unread:changed", {"total": 1}, namespace=FEED)
     assert (await list_feed(server, psychologist, unread=True)) == [newest]
     (was,) = await list_feed(server, psychologist, unread=False)
     assert was == {**note, "read_at": device.pushes(FEED)[0].meta["at"]}
@@ -143,7 +136,7 @@ async def test_one_notification_is_read_on_every_device(server: Instance) -> Non
     for device in (phone, laptop):
         await fence(device, FEED)
         assert told_in(device) == [("notification:read", answer)]
-        assert last_total(device) == 2
+        await device.wait_for_last("unread:changed", {"total": 2}, namespace=FEED)
 
 
 async def test_everything_is_read_at_once(server: Instance) -> None:
@@ -162,7 +155,7 @@ async def test_everything_is_read_at_once(server: Instance) -> None:
     for device in (phone, laptop):
         await fence(device, FEED)
         assert told_in(device) == [("notification:read", answer)]
-        assert last_total(device) == 0
+        await device.wait_for_last("unread:changed", {"total": 0}, namespace=FEED)
     # The chats themselves are as unread as they were.
     assert (await server.ask(psychologist, "/chat", "unread:get", {}))["total"] == len(talks)
 

@@ -111,8 +111,7 @@ class Scene:
             expected = {"total": count, "chats": chats}
 
             await fence(device)
-            signals = [told for told in device.told["/chat"] if told.event == "unread:changed"]
-            assert signals[-1].data == expected
+            await device.wait_for_last("unread:changed", expected)
             assert await device.ask("unread:get") == expected
             (listed,) = (await device.ask("chat:list"))["items"]
             assert listed["unread"] == count

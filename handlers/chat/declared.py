@@ -1,6 +1,6 @@
 """What chats tell people."""
 
-from handlers.chat.payloads import Chat, MarkerMoved, Message, Presence, Typing, Unread
+from handlers.chat.payloads import Chat, MarkerMoved, Message, Presence, Typing
 from server.contract import Namespace
 from server.limits import Rate
 from storage.accounts import Role
@@ -24,6 +24,3 @@ messages_read = chat.push("message:read", MarkerMoved, "One of the two has read 
 
 typing = chat.signal("typing", Typing, "The other person is writing, or has stopped.")
 presence = chat.signal("presence", Presence, "Somebody one shares an open chat with came or went.")
-unread_changed = chat.signal(
-    "unread:changed", Unread, "The unread counts; after joining and at every change."
-)

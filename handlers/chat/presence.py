@@ -3,7 +3,7 @@
 from handlers.chat.conversations import access_chat
 from handlers.chat.declared import CARE, RATE, chat, presence, typing
 from handlers.chat.payloads import GetPresence, Presence, SetTyping, Typing
-from handlers.chat.unread import signal_unread
+from handlers.chat.unread import unread_changed
 from server.context import Context
 from server.errors import ChatClosed
 from server.payload import Nothing
@@ -14,7 +14,7 @@ from storage.chat import ChatStatus
 
 @chat.connected
 async def greet(ctx: Context) -> None:
-    await signal_unread(ctx, {ctx.user.id})
+    ctx.refresh(unread_changed, of=[ctx.user.id])
 
 
 @chat.presence

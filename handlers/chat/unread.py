@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Iterable
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from handlers import notifications
-from handlers.chat.declared import CARE, RATE, chat, unread_changed
+from handlers.chat.declared import CARE, RATE, chat
 from handlers.chat.payloads import Unread
 from server import texts
 from server.context import Context
@@ -23,10 +25,10 @@ async def get_unread(ctx: Context, request: Nothing) -> Unread:
     return Unread.of(counts[ctx.user.id])
 
 
-async def signal_unread(ctx: Context, user_ids: Collection[int]) -> None:
-    if user_ids:
-        for user_id, counts in (await chats.list_unread(ctx.db, user_ids)).items():
-            ctx.signal(unread_changed, Unread.of(counts), to=[user_id])
+@chat.state("unread:changed", Unread, "The unread counts; after joining and at every change.")
+async def unread_changed(db: AsyncSession, user_ids: Collection[int]) -> dict[int, Unread]:
+    unread = await chats.list_unread(db, user_ids)
+    return {user_id: Unread.of(counts) for user_id, counts in unread.items()}
 
 
 async def settle_unread(ctx: Context, talks: Iterable[Talk]) -> None:
@@ -41,7 +43,7 @@ async def settle_unread(ctx: Context, talks: Iterable[Talk]) -> None:
                 first.append((talk, user_id))
             if before and not member.unread:
                 over.append((user_id, _subject(talk)))
-    await signal_unread(ctx, changed)
+    ctx.refresh(unread_changed, of=changed)
     if first:
         await notifications.notify(ctx, await _write_notes(ctx, first))
     if over:

@@ -8,7 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One event for one person's sockets; `data` is JSON text. A signal has no `seq`."""
+    """One event for one person's sockets; `data` is JSON text. A signal has no `seq`.
+
+    `as_of` orders signals of one name, where the last one counts.
+    """
 
     user_id: int
     namespace: str
@@ -16,6 +19,7 @@ class Notice:
     data: str
     at: datetime
     seq: int | None = None
+    as_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,14 @@ class RedisBus:
     def _encode(self, message: Message) -> bytes:
         if isinstance(message, Cut):
             return orjson.dumps([self._instance, list(message.session_ids)])
-        head = [self._instance, message.namespace, message.event, message.seq, iso(message.at)]
+        head = [
+            self._instance,
+            message.namespace,
+            message.event,
+            message.seq,
+            iso(message.at),
+            message.as_of,
+        ]
         return orjson.dumps(head) + b"\n" + message.data.encode()
 
     def _decode(self, user_id: int, raw: bytes) -> Message | None:
@@ -215,8 +222,9 @@ class RedisBus:
             return None
         if len(rest) == 1:
             return Cut(user_id, tuple(rest[0]))
-        namespace, event, seq, at = rest
-        return Notice(user_id, namespace, event, data.decode(), datetime.fromisoformat(at), seq)
+        namespace, event, seq, at, as_of = rest
+        moment = datetime.fromisoformat(at)
+        return Notice(user_id, namespace, event, data.decode(), moment, seq, as_of)
 
     # -- Receiving --
 

@@ -1,0 +1,76 @@
+"""Values that people are told again whenever they change, read after the change is committed."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any
+
+from server.bus import Bus, Notice
+from server.log import get_logger
+from server.outgoing import State
+from storage import events
+from storage.database import Database, chunked
+
+log = get_logger(__name__)
+
+CLOSE_TIMEOUT = 1.0
+
+
+class States:
+    """Tells people the current value of what changed, many of them at once.
+
+    Two transactions that run side by side cannot see each other, so neither could tell a sum over
+    both; whoever reads after both commits can. Signals may overtake each other on the way, so each
+    says as of which seq of the person's stream it was read, and sockets drop the older one.
+    """
+
+    def __init__(self, database: Database, bus: Bus, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._bus = bus
+        self._clock = clock
+        self._stale: dict[State[Any], set[int]] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    def tell(self, state: State[Any], user_ids: Collection[int]) -> None:
+        """Tell these people soon; never waits, and a person waiting already is told once."""
+        self._stale.setdefault(state, set()).update(user_ids)
+        if self._running is None:
+            # Nobody's request: it must not carry the id of the one that happened to start it.
+            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
+
+    async def close(self) -> None:
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=CLOSE_TIMEOUT)
+
+    async def _run(self) -> None:
+        while self._stale:
+            stale, self._stale = self._stale, {}
+            for state, user_ids in stale.items():
+                for some in chunked(sorted(user_ids)):
+                    await self._read_and_tell(state, some)
+        self._running = None
+
+    async def _read_and_tell(self, state: State[Any], user_ids: Collection[int]) -> None:
+        try:
+            async with self._database.session(write=False) as db:
+                # The seqs first: a value may be newer than it claims to be, never older.
+                heads = await events.list_heads(db, user_ids)
+                values = await state.read(db, user_ids)
+        except Exception as error:
+            log.warning("states.unread", state=state.name, error=type(error).__name__)
+            return
+        now = self._clock()
+        self._bus.publish(
+            [
+                Notice(
+                    user_id,
+                    state.namespace,
+                    state.name,
+                    value.model_dump_json(),
+                    now,
+                    as_of=heads.get((user_id, state.namespace), 0),
+                )
+                for user_id, value in values.items()
+            ]
+        )
