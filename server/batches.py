@@ -86,6 +86,8 @@ class Line:
         async def run(unit: Unit) -> list[Any]:
             ctx = Context(self._runtime, unit, now, caller)
             answers: list[Any] = await self._event.function(ctx, asked)
+            if len(answers) != len(asked):
+                raise TypeError(f"{self._event.name} must answer every request")
             return answers
 
         answers = await run_unit(lambda: new_unit(self._runtime, now, caller, None), run)
