@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from server import metrics
 from server.calls import Request, dump, full_name, guarded, perform, translate
 from server.context import Caller, Context, new_unit
 from server.contract import Asked, Event, Namespace
@@ -44,7 +43,6 @@ class Line:
     def __init__(self, runtime: Runtime, event: Event) -> None:
         self._runtime = runtime
         self._event = event
-        self._name = full_name(event)
         self._waiting: deque[tuple[Request, asyncio.Future[str | Error]]] = deque()
         self._running: asyncio.Task[None] | None = None
 
@@ -65,14 +63,12 @@ class Line:
             batch = [self._waiting.popleft() for _ in range(size)]
             answers = await self._answer([request for request, _ in batch])
             for (_, future), answer in zip(batch, answers, strict=True):
-                code = answer.code if isinstance(answer, Error) else "ok"
-                metrics.calls.labels(self._name, code).inc()
                 if not future.done():
                     future.set_result(answer)
         self._running = None
 
     async def _answer(self, requests: Sequence[Request]) -> list[str | Error]:
-        answers = await guarded(f"{self._name} batch", lambda: self._perform(requests))
+        answers = await guarded(f"{full_name(self._event)} batch", lambda: self._perform(requests))
         if not isinstance(answers, Error):
             return answers
         if len(requests) == 1 or (answers.retryable and answers.code != "internal"):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from server import metrics
-from server.auth import Identity
+from server.auth import Claims, Identity, identify
 from server.context import Caller, Context, new_unit
 from server.contract import EVERYONE, PUBLIC, Call, Event
 from server.errors import (
@@ -51,6 +51,16 @@ class Request:
     caller: Caller
     user: Identity | None
     payload: Payload
+
+
+async def authenticate(runtime: Runtime, token: str) -> tuple[Identity, Claims]:
+    """The person behind an access token whose session still lives, and until when it is good.
+
+    Raises: Unauthenticated, TokenExpired.
+    """
+    claims = runtime.tokens.read(token)
+    async with runtime.database.session(write=False) as db:
+        return await identify(db, claims, runtime.clock()), claims
 
 
 async def admit(
@@ -130,13 +140,17 @@ async def guarded(
             outcome = await work()
     except Exception as error:
         outcome = translate(error)
-    code = outcome.code if isinstance(outcome, Error) else "ok"
-    metrics.calls.labels(name, code).inc()
+    count_call(name, outcome)
     metrics.call_seconds.labels(name).observe(perf_counter() - started)
-    log.debug("call", call=name, outcome=code)
     if at_least:
         await asyncio.sleep(at_least - (perf_counter() - started))
     return outcome
+
+
+def count_call(name: str, outcome: object) -> None:
+    code = outcome.code if isinstance(outcome, Error) else "ok"
+    metrics.calls.labels(name, code).inc()
+    log.debug("call", call=name, outcome=code)
 
 
 def translate(error: Exception) -> Error:

@@ -153,9 +153,10 @@ class Feed:
             self._catching_up = None
 
     async def _replay_page(self) -> None:
-        page = await self._delivery.read(self._client, self._last)
+        stream = (self._client.user.id, self.namespace)
+        page = await self._delivery.read(*stream, self._last)
         if not page or page[0].seq != self._last + 1:
-            start = await self._delivery.locate(self._client, self._last, None)
+            start = await self._delivery.locate(*stream, self._last, None)
             if not start.reset:
                 raise LookupError("the log has a gap")
             self._last = self._known = start.head
@@ -216,7 +217,7 @@ class Delivery:
         if self._sockets[user_id] == 1:
             self._start(self._arrive(user_id))
         await self._runtime.bus.subscribe(user_id)
-        start = await self.locate(client, after, epoch)
+        start = await self.locate(user_id, client.namespace, after, epoch)
         if client.present:
             client.welcome()
             self.announce(client, start)
@@ -233,10 +234,7 @@ class Delivery:
             del self._sockets[user_id]
             self._start(self._depart(user_id))
 
-    async def locate(self, client: Client, after: int | None, epoch: str | None) -> Start:
-        return await self.locate_stream(client.user.id, client.namespace, after, epoch)
-
-    async def locate_stream(
+    async def locate(
         self, user_id: int, namespace: str, after: int | None, epoch: str | None
     ) -> Start:
         async with self._runtime.database.session(write=False) as db:
@@ -265,10 +263,7 @@ class Delivery:
         text = orjson.dumps(ready).decode()
         client.send(event_frame(client.namespace, READY, text, at=self._runtime.clock()))
 
-    async def read(self, client: Client, after: int) -> list[Notice]:
-        return await self.read_stream(client.user.id, client.namespace, after)
-
-    async def read_stream(self, user_id: int, namespace: str, after: int) -> list[Notice]:
+    async def read(self, user_id: int, namespace: str, after: int) -> list[Notice]:
         async with self._runtime.database.session(write=False) as db:
             page = await events.read_events(db, user_id, namespace, after=after, limit=PAGE)
         return [Notice(e.user_id, e.namespace, e.event, e.data, e.at, e.seq) for e in page]

@@ -9,9 +9,20 @@ from typing import Annotated, Any
 import structlog
 from pydantic import Field as Bounds
 
-from server.auth import Claims, identify, new_id
+from server.auth import Claims, new_id
 from server.batches import Batches
-from server.calls import Request, admit, dump, full_name, guarded, perform, translate, validate
+from server.calls import (
+    Request,
+    admit,
+    authenticate,
+    count_call,
+    dump,
+    full_name,
+    guarded,
+    perform,
+    translate,
+    validate,
+)
 from server.context import Caller, Context
 from server.contract import RESERVED, Event, Namespace
 from server.delivery import Delivery
@@ -155,9 +166,7 @@ class Dispatch:
         """Make the token the connection's; once known, the same person must go on with it."""
         if token == connection.token and not connection.expired:
             return
-        claims = self._runtime.tokens.read(token)
-        async with self._runtime.database.session(write=False) as db:
-            identity = await identify(db, claims, self._runtime.clock())
+        identity, claims = await authenticate(self._runtime, token)
         known = connection.identity
         if known and (known.id, known.session_id) != (identity.id, identity.session_id):
             raise Forbidden
@@ -233,8 +242,10 @@ class Dispatch:
                 answers.append((ask, self._batches.ask(event, request)))
             except Exception as error:
                 answers.append((ask, translate(error)))
-        for ask, answer in answers:
-            self._answer(client, ask, answer if isinstance(answer, Error) else await answer)
+        for ask, coming in answers:
+            answer = coming if isinstance(coming, Error) else await coming
+            count_call(full_name(event), answer)
+            self._answer(client, ask, answer)
 
     async def renew(self, client: Client, ask: Ask) -> str:
         """Answer `token:refresh`."""

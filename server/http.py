@@ -12,10 +12,10 @@ from aiohttp import web
 from pydantic import Field as Bounds
 
 from server import metrics, texts
-from server.auth import Identity, identify
+from server.auth import Identity
 from server.batches import Batches
 from server.bus import Notice
-from server.calls import Request, admit, dump, full_name, guarded, perform, validate
+from server.calls import Request, admit, authenticate, dump, full_name, guarded, perform, validate
 from server.context import Caller
 from server.contract import PUBLIC, Call, Cookie, Namespace, Redirect, Reply, Route
 from server.delivery import Delivery
@@ -140,13 +140,13 @@ class Http:
         self._delivery.follow(user_id, waiter)
         try:
             await self._runtime.bus.subscribe(user_id)
-            start = await self._delivery.locate_stream(user_id, namespace, query.after, query.epoch)
+            start = await self._delivery.locate(user_id, namespace, query.after, query.epoch)
             waiter.after = start.after
-            items = await self._delivery.read_stream(user_id, namespace, start.after)
+            items = await self._delivery.read(user_id, namespace, start.after)
             if not items and not start.reset and query.wait:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(waiter.heard.wait(), query.wait)
-                items = await self._delivery.read_stream(user_id, namespace, start.after)
+                items = await self._delivery.read(user_id, namespace, start.after)
         finally:
             self._delivery.unfollow(user_id, waiter)
         head = max(start.head, items[-1].seq or 0) if items else start.head
@@ -170,9 +170,8 @@ class Http:
         scheme, _, token = http_request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
-        claims = self._runtime.tokens.read(token)
-        async with self._runtime.database.session(write=False) as db:
-            return await identify(db, claims, self._runtime.clock())
+        identity, _ = await authenticate(self._runtime, token)
+        return identity
 
     def _respond(self, route: Route, answer: Any, caller: Caller) -> web.StreamResponse:
         if isinstance(answer, Error):

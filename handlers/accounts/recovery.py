@@ -1,6 +1,6 @@
 """Passwords: changing a known one, replacing a lost one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from handlers.accounts.declared import account, mail_recovery
 from handlers.accounts.passwords import check_password
@@ -51,8 +51,7 @@ async def reset_password(ctx: Context, request: ResetPassword) -> None:
     password_hash = await ctx.runtime.passwords.hash(request.password)
     if await accounts.use_reset_token(ctx.db, token_hash, ctx.now) is None:
         raise _bad_token()
-    await _set_password(ctx, owner.id, password_hash)
-    await accounts.update_user(ctx.db, owner.id, email_verified_at=ctx.now)
+    await _set_password(ctx, owner.id, password_hash, email_verified_at=ctx.now)
     await end_sessions(ctx, owner.id)
     ctx.audit("account.password_reset", subject_id=owner.id)
 
@@ -78,9 +77,9 @@ async def change_password(ctx: Context, request: ChangePassword) -> Reply[Sessio
     return await renew_session(ctx, user, ctx.user.session_id, in_cookie=request.cookie)
 
 
-async def _set_password(ctx: Context, user_id: int, password_hash: str) -> None:
+async def _set_password(ctx: Context, user_id: int, password_hash: str, **proved: datetime) -> None:
     """Every link that was sent for another password is worthless from now on."""
-    await accounts.update_user(ctx.db, user_id, password_hash=password_hash)
+    await accounts.update_user(ctx.db, user_id, password_hash=password_hash, **proved)
     await accounts.spend_reset_tokens(ctx.db, user_id, ctx.now)
 
 

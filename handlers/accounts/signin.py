@@ -124,9 +124,7 @@ async def open_session(
 ) -> Reply[Session]:
     """A new session with its first tokens."""
     session = await _add_session(ctx, user, _lifetime(ctx))
-    token = new_token()
-    await accounts.add_refresh_token(ctx.db, hash_token(token), session.id, ctx.now, _lifetime(ctx))
-    return _carry(ctx, user, session.id, token, at=ctx.now, in_cookie=in_cookie)
+    return await _issue(ctx, user, session.id, in_cookie=in_cookie)
 
 
 async def renew_session(
@@ -134,9 +132,7 @@ async def renew_session(
 ) -> Reply[Session]:
     """New tokens for a session that goes on; its older refresh tokens are spent."""
     await accounts.spend_refresh_tokens(ctx.db, session_id, ctx.now)
-    token = new_token()
-    await accounts.add_refresh_token(ctx.db, hash_token(token), session_id, ctx.now, _lifetime(ctx))
-    return _carry(ctx, user, session_id, token, at=ctx.now, in_cookie=in_cookie)
+    return await _issue(ctx, user, session_id, in_cookie=in_cookie)
 
 
 async def end_sessions(
@@ -193,6 +189,15 @@ async def _add_session(ctx: Context, user: accounts.User, lifetime: timedelta) -
     )
     ctx.audit("account.signed_in", subject_id=user.id, session_id=session.id)
     return session
+
+
+async def _issue(
+    ctx: Context, user: accounts.User, session_id: int, *, in_cookie: bool
+) -> Reply[Session]:
+    """A fresh refresh token, derived from none before it, and what goes with it."""
+    token = new_token()
+    await accounts.add_refresh_token(ctx.db, hash_token(token), session_id, ctx.now, _lifetime(ctx))
+    return _carry(ctx, user, session_id, token, at=ctx.now, in_cookie=in_cookie)
 
 
 def _carry(
