@@ -108,17 +108,27 @@ class Context:
         *,
         key: str | None = None,
         delay: timedelta = timedelta(0),
+        move: bool = False,
     ) -> None:
-        """Do this later, surely: at most one pending job per key, due after the delay."""
+        """Do this later, surely. There is at most one pending job per key.
+
+        One that is pending takes the new payload and keeps its time, unless it is to `move`.
+        """
         self.unit.jobs.append(
             NewJob(
                 job=job.name,
                 key=key,
+                queue=job.queue,
                 payload=payload.model_dump_json(),
                 request_id=self.caller.request_id,
                 due_at=self.now + delay,
+                move=move,
             )
         )
+
+    def cancel(self, job: Job[Any], *, key: str) -> None:
+        """Do not do this after all; one that is running already goes on."""
+        self.unit.cancelled.append((job.name, key))
 
     def audit(self, action: str, *, subject_id: int | None = None, **detail: Any) -> None:
         self.unit.deeds.append(Deed(action, subject_id, detail))

@@ -13,7 +13,7 @@ from server.auth import Identity
 from server.context import Context
 from server.errors import Error
 from server.limits import Rate
-from server.outgoing import Job, Push, Signal, State
+from server.outgoing import Job, Push, Queue, Signal, State
 from server.payload import Change, Payload
 from storage.accounts import Role
 
@@ -218,9 +218,11 @@ class Namespace:
 
         return declare
 
-    def job(self, name: str, payload: type[Value]) -> Job[Value]:
+    def job(
+        self, name: str, payload: type[Value], *, queue: Queue = Queue.GENERAL
+    ) -> Job[Value]:
         _check_new(name, self.jobs)
-        self.jobs[name] = job = Job(name, payload)
+        self.jobs[name] = job = Job(name, payload, queue)
         return job
 
     def connected(self, function: Function) -> Function:

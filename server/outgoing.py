@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -40,9 +41,19 @@ class State(Generic[Value]):
     read: Callable[[AsyncSession, Collection[int]], Awaitable[Mapping[int, Value]]]
 
 
+class Queue(StrEnum):
+    """Where a job waits. Each queue has workers of its own, so none waits behind another's."""
+
+    GENERAL = "general"
+    PUSH = "push"
+    MAIL = "mail"
+    FILES = "files"
+
+
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Value]):
     """Something to do later; `jobs/` has the function."""
 
     name: str
     payload: type[Value]
+    queue: Queue = Queue.GENERAL

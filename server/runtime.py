@@ -1,8 +1,7 @@
 """What every process has, with or without sockets: database, bus, limits, keys and services."""
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from server.auth import Passwords, Tokens
@@ -10,7 +9,7 @@ from server.bus import Bus
 from server.bus.memory import MemoryBus
 from server.bus.redis import RedisBus
 from server.limits import Limiter
-from server.services import Mailer, OpenIdProvider
+from server.services import Mailer, OpenIdProvider, Waker
 from server.settings import Settings
 from server.states import States
 from storage.database import Database
@@ -32,7 +31,7 @@ class Runtime:
     states: States
     google: OpenIdProvider | None = None
     clock: Callable[[], datetime] = read_clock
-    jobs_added: asyncio.Event = field(default_factory=asyncio.Event)
+    waker: Waker | None = None
 
     async def close(self) -> None:
         await self.states.close()

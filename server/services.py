@@ -1,8 +1,11 @@
 """The outside services a feature may use; `run.py` hands in what the settings ask for."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from storage.outbox import Wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Person:
     email: str
     email_verified: bool
     name: str
+
+
+class Waker(Protocol):
+    def wake(self, wakes: Sequence[Wake]) -> None:
+        """Tell the workers that these jobs are due. Never waits; what is lost is told again."""
 
 
 class OpenIdProvider(Protocol):

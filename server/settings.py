@@ -63,6 +63,19 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field("Emotrack <noreply@localhost>", description="The sender of mail.")
 
+    s3_bucket: str = Field("", description="Where uploads are kept; empty: files in DATA_DIR.")
+    s3_endpoint_url: str = Field("", description="Of an S3 that is not Amazon's.")
+    s3_access_key: str = Field("", description="Who we are to S3.")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="The access key's secret.")
+    upload_quota_mb: int = Field(1024, gt=0, description="Megabytes one person may have uploaded.")
+
+    firebase_credentials: Path | None = Field(
+        None, description="A service account's JSON file; empty: pushes are written to DATA_DIR."
+    )
+    fcm_url: str = Field("", description="In place of FCM's address; for tests.")
+
+    sentry_dsn: SecretStr = Field(SecretStr(""), description="Where errors are reported, if set.")
+
     google_client_id: str = Field("", description="OpenID Connect client; empty: switched off.")
     google_client_secret: SecretStr = Field(SecretStr(""), description="The client's secret.")
     google_issuer: str = Field(
@@ -106,6 +119,8 @@ class Settings(BaseSettings):
                     "DATABASE_URL is SQLite": self.database_url.startswith("sqlite"),
                     "REDIS_URL is missing": not self.redis_url,
                     "SMTP_URL is missing": not self.smtp_url.get_secret_value(),
+                    "S3_BUCKET is missing": not self.s3_bucket,
+                    "FIREBASE_CREDENTIALS is missing": not self.firebase_credentials,
                     "CORS_ORIGINS has a wildcard": "*" in self.cors_origins,
                     "RATE_LIMIT_SCALE is 0": self.rate_limit_scale == 0,
                     "PUBLIC_URL is not https": not self.public_url.startswith("https://"),

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,9 +16,12 @@ from storage import audit, events, outbox
 from storage.audit import Deed
 from storage.database import should_retry
 from storage.events import Push
-from storage.outbox import NewJob
+from storage.outbox import NewJob, Wake
 
 ATTEMPTS = 3
+WAKE_TRUST = timedelta(seconds=15)
+"""How long a job that workers were told of waits before they are told again."""
+
 Result = TypeVar("Result")
 
 
@@ -47,6 +50,7 @@ class Unit:
         self._messages: list[Message] = []
         self.pushes: list[Push] = []
         self.jobs: list[NewJob] = []
+        self.cancelled: list[tuple[str, str]] = []
         self.deeds: list[Deed] = []
         self.stale: dict[State[Any], set[int]] = {}
 
@@ -82,10 +86,11 @@ class Unit:
                 await asyncio.shield(self._session.close())
 
     async def _finish(self) -> None:
-        if not self.writes and (self.pushes or self.jobs or self.deeds):
+        if not self.writes and (self.pushes or self.jobs or self.cancelled or self.deeds):
             raise TypeError("an event declared with reads=True tried to change something")
-        if self.jobs:
-            await outbox.add_jobs(self.db, self.jobs)
+        if self.cancelled:
+            await outbox.cancel_jobs(self.db, self.cancelled)
+        wakes = await self._add_jobs() if self.jobs else []
         if self.deeds:
             await audit.record_deeds(
                 self.db,
@@ -102,8 +107,13 @@ class Unit:
             self._runtime.bus.publish([*told, *self._messages])
         for state, user_ids in self.stale.items():
             self._runtime.states.tell(state, user_ids)
-        if any(job.due_at <= self._now for job in self.jobs):
-            self._runtime.jobs_added.set()
+        if wakes and self._runtime.waker is not None:
+            self._runtime.waker.wake(wakes)
+
+    async def _add_jobs(self) -> list[Wake]:
+        # Where nobody wakes the workers, the next sweep is to do it at once.
+        trust = WAKE_TRUST if self._runtime.waker is not None else timedelta(0)
+        return await outbox.add_jobs(self.db, self.jobs, now=self._now, trust=trust)
 
 
 async def run_unit(

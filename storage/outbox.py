@@ -1,6 +1,6 @@
 """The outbox: a row is a job that is to be done, written with the change that asked for it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,22 +10,28 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    and_,
+    case,
     delete,
+    func,
     or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.schema import NEVER_REUSED, DatabaseClock, Key, Table
+from storage.schema import NEVER_REUSED, Key, Table, big_integer
 
-_PENDING = "dead_at IS NULL"
+_HAS_KEY = "key IS NOT NULL"
 
 
 class Job(Table):
+    """A job somebody waits for. `wake_at` is when to tell a worker (again) that it is due."""
+
     __tablename__ = "outbox"
     __table_args__ = (
         Index(
@@ -33,117 +39,299 @@ class Job(Table):
             "job",
             "key",
             unique=True,
-            postgresql_where=text(f"{_PENDING} AND key IS NOT NULL"),
-            sqlite_where=text(f"{_PENDING} AND key IS NOT NULL"),
+            postgresql_where=text(_HAS_KEY),
+            sqlite_where=text(_HAS_KEY),
         ),
-        Index(
-            "ix_outbox_due_at",
-            "due_at",
-            postgresql_where=text(_PENDING),
-            sqlite_where=text(_PENDING),
-        ),
+        Index(None, "queue", "wake_at"),
+        Index(None, "queue", "due_at"),
         NEVER_REUSED,
     )
 
     id: Mapped[Key]
     job: Mapped[str] = mapped_column(String(60))
     key: Mapped[str | None] = mapped_column(String(300))
+    queue: Mapped[str] = mapped_column(String(20))
     payload: Mapped[str] = mapped_column(Text)
     request_id: Mapped[str] = mapped_column(String(40))
     due_at: Mapped[datetime]
+    wake_at: Mapped[datetime]
     claimed_until: Mapped[datetime | None]
     revision: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    error: Mapped[str | None] = mapped_column(String(500))
-    dead_at: Mapped[datetime | None]
+    claims: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    crashes: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    error: Mapped[str | None] = mapped_column(String(100))
+
+
+class DeadJob(Table):
+    """A job that was given up, for people to look at."""
+
+    __tablename__ = "dead_jobs"
+    __table_args__ = (Index(None, "died_at"),)
+
+    id: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
+    job: Mapped[str] = mapped_column(String(60))
+    key: Mapped[str | None] = mapped_column(String(300))
+    queue: Mapped[str] = mapped_column(String(20))
+    payload: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[str] = mapped_column(String(40))
+    attempts: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(String(100))
+    died_at: Mapped[datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
     job: str
     key: str | None
+    queue: str
     payload: str
     request_id: str
     due_at: datetime
+    move: bool = False
 
 
-async def add_jobs(db: AsyncSession, jobs: Iterable[NewJob]) -> None:
-    """Store the jobs. A pending one of the same key keeps its time and takes the new payload."""
-    for job in sorted(jobs, key=lambda job: (job.job, job.key or "")):
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """That a job is due, for the workers of its queue."""
+
+    queue: str
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in one queue: how many jobs are overdue, and since when the oldest is."""
+
+    queue: str
+    due: int
+    oldest: datetime
+
+
+async def add_jobs(
+    db: AsyncSession, jobs: Iterable[NewJob], *, now: datetime, trust: timedelta
+) -> list[Wake]:
+    """Store the jobs, and say which are due at once.
+
+    A pending job of the same key takes the new payload. It keeps its time, unless it is to move
+    or is running just now: then it runs once more. Whoever stores the jobs wakes the workers;
+    `trust` is how long others wait before they do it too.
+    """
+    wakes: list[Wake] = []
+    for job in _last_of_each_key(jobs):
+        is_due = job.due_at <= now
         statement = insert(db, Job).values(
             job=job.job,
             key=job.key,
+            queue=job.queue,
             payload=job.payload,
             request_id=job.request_id,
             due_at=job.due_at,
+            wake_at=job.due_at + trust if is_due else job.due_at,
         )
         if job.key is not None:
             statement = statement.on_conflict_do_update(
                 index_elements=[Job.job, Job.key],
-                index_where=text(f"{_PENDING} AND key IS NOT NULL"),
+                index_where=text(_HAS_KEY),
                 set_={
                     "payload": statement.excluded.payload,
                     "revision": Job.revision + 1,
+                    "due_at": _moved(job, Job.due_at, statement.excluded.due_at),
+                    "wake_at": case(
+                        (Job.claimed_until.is_(None), _moved(job, Job.wake_at, job.due_at)),
+                        else_=Job.wake_at,
+                    ),
                 },
             )
-        await db.execute(statement)
+        job_id = await db.scalar(statement.returning(Job.id))
+        if is_due and job_id is not None:
+            wakes.append(Wake(job.queue, job_id))
+    return wakes
 
 
-async def list_due_jobs(db: AsyncSession, now: datetime, limit: int) -> list[int]:
-    """The ids of jobs that somebody should do now, longest due first."""
-    return list(
-        await db.scalars(
-            select(Job.id)
-            .where(Job.dead_at.is_(None), Job.due_at <= now, _is_free(now))
-            .order_by(Job.due_at)
-            .limit(limit)
-        )
+async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str]]) -> None:
+    """Forget pending jobs by (job, key); those that somebody is doing just now go on."""
+    await db.execute(
+        delete(Job).where(tuple_(Job.job, Job.key).in_(sorted(keys)), Job.claimed_until.is_(None))
     )
+
+
+async def wake_overdue(
+    db: AsyncSession, queue: str, *, now: datetime, trust: timedelta, limit: int
+) -> list[Wake]:
+    """The jobs of a queue that workers must be told of; nobody else tells them for a while."""
+    overdue = (
+        select(Job.id)
+        .where(Job.queue == queue, Job.wake_at <= now)
+        .order_by(Job.wake_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    woken = await db.scalars(
+        update(Job)
+        .where(Job.id.in_(overdue))
+        .values(wake_at=now + trust)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+    return [Wake(queue, job_id) for job_id in sorted(woken)]
 
 
 async def claim_job(
     db: AsyncSession, job_id: int, *, now: datetime, lease: timedelta
 ) -> Job | None:
-    """Take a job for the time of the lease, after which it is due again; None if it is not free."""
+    """Take a job for the time of the lease, after which it is free again; None if it is not free.
+
+    A claim that nobody ended is a crash of whoever had the job.
+    """
     return (
         await db.scalars(
             update(Job)
-            .where(Job.id == job_id, Job.dead_at.is_(None), Job.due_at <= now, _is_free(now))
-            .values(claimed_until=now + lease, attempts=Job.attempts + 1)
+            .where(Job.id == job_id, Job.due_at <= now, _is_free(now))
+            .values(
+                claimed_until=now + lease,
+                wake_at=now + lease,
+                claims=Job.claims + 1,
+                crashes=Job.crashes + case((Job.claimed_until.is_(None), 0), else_=1),
+            )
             .returning(Job)
+            .execution_options(synchronize_session=False)
         )
     ).one_or_none()
 
 
-async def finish_job(db: AsyncSession, job: Job) -> None:
-    """Delete the row with the work it asked for, or leave it due if it was asked for again."""
-    done = await db.execute(
-        delete(Job).where(Job.id == job.id, Job.revision == job.revision).returning(Job.id)
+async def extend_claim(db: AsyncSession, job: Job, *, now: datetime, lease: timedelta) -> bool:
+    """Keep a job for longer; False when somebody else has it or it is gone."""
+    kept = await db.scalar(
+        update(Job)
+        .where(_is_ours(job))
+        .values(claimed_until=now + lease, wake_at=now + lease)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
     )
-    if done.first() is None:
-        await db.execute(update(Job).where(Job.id == job.id).values(claimed_until=None, attempts=0))
+    return kept is not None
+
+
+async def finish_job(db: AsyncSession, job: Job) -> bool:
+    """Delete the row with the work it asked for, or free it if it was asked for again meanwhile.
+
+    False when the job is not ours any more: then the work must not stand either.
+    """
+    done = await db.scalar(
+        delete(Job).where(_is_ours(job), Job.revision == job.revision).returning(Job.id)
+    )
+    if done is not None:
+        return True
+    freed = await db.scalar(
+        update(Job)
+        .where(_is_ours(job))
+        .values(claimed_until=None, wake_at=Job.due_at, failures=0, crashes=0, error=None)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+    return freed is not None
 
 
 async def postpone_job(db: AsyncSession, job: Job, *, due_at: datetime, error: str) -> None:
+    """Free a job that did not succeed, to be tried again."""
     await db.execute(
         update(Job)
-        .where(Job.id == job.id)
-        .values(due_at=due_at, claimed_until=None, error=error[:500])
+        .where(_is_ours(job))
+        .values(
+            due_at=due_at,
+            wake_at=due_at,
+            claimed_until=None,
+            failures=Job.failures + 1,
+            crashes=0,
+            error=error[:100],
+        )
+        .execution_options(synchronize_session=False)
     )
 
 
-async def bury_job(db: AsyncSession, job: Job, *, error: str) -> None:
-    """Give the job up; the row stays for people to see."""
-    await db.execute(
-        update(Job)
-        .where(Job.id == job.id)
-        .values(
-            dead_at=DatabaseClock(),
-            claimed_until=None,
-            error=error[:500],
+async def bury_job(db: AsyncSession, job: Job, *, now: datetime, error: str) -> None:
+    """Give a job up: it leaves the outbox and stays for people to see."""
+    buried = await db.scalar(delete(Job).where(_is_ours(job)).returning(Job.id))
+    if buried is None:
+        return
+    db.add(
+        DeadJob(
+            id=job.id,
+            job=job.job,
+            key=job.key,
+            queue=job.queue,
+            payload=job.payload,
+            request_id=job.request_id,
+            attempts=job.claims,
+            error=error[:100],
+            died_at=now,
         )
     )
 
 
+async def list_dead_jobs(
+    db: AsyncSession, *, skip: int, limit: int, job: str | None = None
+) -> tuple[list[DeadJob], int]:
+    """Jobs that were given up, the latest first."""
+    wanted = [DeadJob.job == job] if job else []
+    total = (await db.execute(select(func.count(DeadJob.id)).where(*wanted))).scalar_one()
+    rows = await db.scalars(
+        select(DeadJob)
+        .where(*wanted)
+        .order_by(DeadJob.died_at.desc(), DeadJob.id.desc())
+        .offset(skip)
+        .limit(limit)
+    )
+    return list(rows), total
+
+
+async def drop_dead_jobs(
+    db: AsyncSession, *, ids: Collection[int] | None = None, limit: int = 1000
+) -> list[DeadJob]:
+    """Forget dead jobs, these or the oldest; the ones that were there."""
+    wanted = (
+        DeadJob.id.in_(ids)
+        if ids is not None
+        else DeadJob.id.in_(select(DeadJob.id).order_by(DeadJob.died_at, DeadJob.id).limit(limit))
+    )
+    return list(await db.scalars(delete(DeadJob).where(wanted).returning(DeadJob)))
+
+
+async def prune_dead_jobs(db: AsyncSession, before: datetime) -> None:
+    await db.execute(delete(DeadJob).where(DeadJob.died_at < before))
+
+
+async def count_backlog(db: AsyncSession, now: datetime) -> list[Backlog]:
+    """What is overdue in each queue that has anything overdue."""
+    rows = await db.execute(
+        select(Job.queue, func.count(Job.id), func.min(Job.due_at))
+        .where(Job.due_at <= now)
+        .group_by(Job.queue)
+    )
+    return [Backlog(*row) for row in rows]
+
+
+async def count_dead_jobs(db: AsyncSession) -> int:
+    return (await db.execute(select(func.count(DeadJob.id)))).scalar_one()
+
+
+def _last_of_each_key(jobs: Iterable[NewJob]) -> list[NewJob]:
+    """In one order for everybody: rows are locked as they are written."""
+    latest = {(job.job, job.key or str(place)): job for place, job in enumerate(jobs)}
+    return [latest[name] for name in sorted(latest)]
+
+
+def _moved(
+    job: NewJob, kept: ColumnElement[datetime], new: ColumnElement[datetime] | datetime
+) -> ColumnElement[datetime]:
+    """The new time for a job that is to move, and for one that runs now and will run again."""
+    return case((Job.claimed_until.is_not(None) | job.move, new), else_=kept)
+
+
 def _is_free(now: datetime) -> ColumnElement[bool]:
     return or_(Job.claimed_until.is_(None), Job.claimed_until < now)
+
+
+def _is_ours(job: Job) -> ColumnElement[bool]:
+    """Whether the claim that this row was read with still holds."""
+    return and_(Job.id == job.id, Job.claims == job.claims)
