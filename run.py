@@ -15,9 +15,11 @@ from sqlalchemy import text
 
 from handlers import NAMESPACES, demo
 from handlers.accounts import people
-from jobs.broker import build_broker
+from jobs.broker import build_brokers
 from jobs.providers.mail import build_mailer
-from jobs.relay import Relay
+from jobs.scheduler import Scheduler
+from jobs.wakes import Wakes
+from jobs.worker import Worker
 from server.app import build_app
 from server.catalog import write_documents
 from server.catalog.variables import write_settings
@@ -73,6 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--port", type=int)
     command.set_defaults(run=serve)
     for name, run, about in (
+        ("worker", work, "do jobs; as many as you like (with REDIS_URL)"),
+        ("scheduler", schedule, "wake workers when jobs are due; one or several (with REDIS_URL)"),
         ("migrate", migrate, "bring the database up to date"),
         ("seed", seed, "demo people and content (development only)"),
         ("check", check, "what works and what does not"),
@@ -118,7 +122,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     async with claim(settings):
         await upgrade(settings.database)
         runtime = make_runtime(settings)
-        app = build_app(runtime, NAMESPACES, [Relay(runtime, build_broker())])
+        app = build_app(runtime, NAMESPACES, build_background(runtime))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
         await runner.setup()
         try:
@@ -151,6 +155,38 @@ def announce(settings: Settings, runner: web.AppRunner) -> None:
     bus = "Redis" if settings.redis else "memory"
     print(f"Emotrack on http://{host}:{port} ({database}, {bus})")  # noqa: T201 - says where to look
     print(f"Documents:  http://{host}:{port}/docs", flush=True)  # noqa: T201 - the same
+
+
+async def work(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with run_apart(settings) as runtime:
+        brokers = build_brokers(runtime)
+        async with Wakes(runtime, brokers), Worker(brokers):
+            say("Emotrack's worker is ready")
+            await wait_for_signal()
+
+
+async def schedule(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with (
+        run_apart(settings) as runtime,
+        Wakes(runtime, build_brokers(runtime)),
+        Scheduler(runtime),
+    ):
+        say("Emotrack's scheduler is ready")
+        await wait_for_signal()
+
+
+@contextlib.asynccontextmanager
+async def run_apart(settings: Settings) -> AsyncIterator[Runtime]:
+    """The runtime of a process without sockets, which may tell people things all the same."""
+    if settings.redis is None:
+        raise CannotDo("without REDIS_URL jobs run inside the server")
+    await upgrade(settings.database)
+    async with runtime_of(settings) as runtime:
+        await runtime.bus.start()
+        try:
+            yield runtime
+        finally:
+            await runtime.bus.stop()
 
 
 async def wait_for_signal() -> None:
@@ -252,6 +288,15 @@ async def create_key(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def make_runtime(settings: Settings) -> Runtime:
     return build_runtime(settings, build_mailer(settings), build_google(settings))
+
+
+def build_background(runtime: Runtime) -> list[contextlib.AbstractAsyncContextManager[object]]:
+    """What runs beside the server: all that jobs need, or with Redis the way to their workers."""
+    brokers = build_brokers(runtime)
+    wakes = Wakes(runtime, brokers)
+    if runtime.settings.redis:
+        return [wakes]
+    return [wakes, Worker(brokers), Scheduler(runtime)]
 
 
 @contextlib.asynccontextmanager

@@ -31,7 +31,7 @@ async def send_recovery(ctx: Context, payload: RecoveryMail) -> None:
             to=user.email,
             subject=texts.get("mail.reset_subject", user.locale),
             text=texts.get("mail.reset_body", user.locale, name=user.name, link=link),
-            message_id=f"reset.{ctx.caller.request_id}",
+            message_id=f"reset.{ctx.job_id}",
         )
     )
 

@@ -1,26 +1,168 @@
 """Who is told that a job is due: taskiq carries ids, the outbox row is the job."""
 
-from collections.abc import Coroutine
-from typing import Any
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Coroutine, Iterable
+from time import monotonic
+from typing import Any, cast
 
-from taskiq import AsyncBroker, InMemoryBroker
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+from taskiq import AckableMessage, AsyncBroker
 from taskiq.decor import AsyncTaskiqDecoratedTask
+from taskiq.message import BrokerMessage
+from taskiq_redis import RedisStreamBroker
 
 from jobs.perform import perform
+from server.log import get_logger
+from server.outgoing import Queue
 from server.runtime import Runtime
 
-Wake = AsyncTaskiqDecoratedTask[[int], Coroutine[Any, Any, None]]
+log = get_logger(__name__)
+
+MAX_WAITING = 10_000
+"""Wakes that one queue holds. What is dropped beyond is told again by the scheduler."""
+
+WAKE = "wake"
+GROUP = "workers"
+BLOCK = 1000
+"""Milliseconds that a read of an empty stream waits; well below the socket's timeout."""
+
+SOCKET_TIMEOUT = 5
+RECLAIM_EVERY = 5.0
+IDLE = 30_000
+"""Milliseconds after which a wake that nobody has acknowledged is another worker's."""
+
+FORGET_AFTER = 3_600_000
+RECONNECT_AFTER = 1.0
+
+Brokers = dict[Queue, AsyncBroker]
+WakeTask = AsyncTaskiqDecoratedTask[[int], Coroutine[Any, Any, None]]
+Entries = Iterable[tuple[bytes, dict[bytes, bytes]]]
 
 
-def build_broker() -> AsyncBroker:
-    """The broker inside this process; it may lose everything, for the relay asks again."""
-    return InMemoryBroker()
+class MemoryBroker(AsyncBroker):
+    """Inside one process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
+
+    async def kick(self, message: BrokerMessage) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            self._waiting.put_nowait(message.message)
+
+    async def listen(self) -> AsyncGenerator[bytes, None]:
+        while True:
+            yield await self._waiting.get()
 
 
-def register_wake(broker: AsyncBroker, runtime: Runtime) -> Wake:
+class StreamBroker(RedisStreamBroker):
+    """Over a Redis stream, with what the library's broker lacks.
+
+    A dead worker's wakes are taken over also while nothing new arrives, acknowledged ones leave
+    the stream, and a Redis that is away or comes back empty ends nothing. A wake may be taken
+    from a worker that is only slow: its claim on the row keeps the job its own.
+    """
+
+    def __init__(self, url: str, stream: str) -> None:
+        super().__init__(
+            url,
+            queue_name=stream,
+            consumer_group_name=GROUP,
+            # What was sent before the first worker came is for it too.
+            consumer_id="0",
+            maxlen=MAX_WAITING,
+            xread_block=BLOCK,
+            # One at a time: what waits here could be done by others.
+            xread_count=1,
+            idle_timeout=IDLE,
+            socket_timeout=SOCKET_TIMEOUT,
+            socket_connect_timeout=SOCKET_TIMEOUT,
+        )
+
+    async def startup(self) -> None:
+        # Without Redis the server serves all the same; listen() tries on.
+        with contextlib.suppress(RedisError, OSError):
+            await super().startup()
+
+    async def listen(self) -> AsyncGenerator[AckableMessage, None]:
+        reclaimed = monotonic()
+        async with Redis(connection_pool=self.connection_pool) as redis:
+            while True:
+                try:
+                    entries = await self._read(redis)
+                    if monotonic() - reclaimed > RECLAIM_EVERY:
+                        reclaimed = monotonic()
+                        entries = [*entries, *await self._reclaim(redis)]
+                except (RedisError, OSError) as error:
+                    await self._recover(error)
+                    continue
+                for entry, fields in entries:
+                    yield AckableMessage(
+                        data=fields[b"data"],
+                        ack=self._ack_generator(entry, self.queue_name),
+                    )
+
+    async def _read(self, redis: Redis) -> Entries:
+        streams: Any = await redis.xreadgroup(
+            GROUP, self.consumer_name, {self.queue_name: ">"}, count=self.count, block=self.block
+        )
+        return streams[0][1] if streams else []
+
+    async def _reclaim(self, redis: Redis) -> Entries:
+        _, entries, *_ = await redis.xautoclaim(
+            self.queue_name, GROUP, self.consumer_name, self.idle_timeout
+        )
+        for consumer in await redis.xinfo_consumers(self.queue_name, GROUP):
+            if not consumer["pending"] and consumer["idle"] > FORGET_AFTER:
+                await redis.xgroup_delconsumer(self.queue_name, GROUP, consumer["name"])
+        # What was deleted meanwhile comes without its fields.
+        return [(entry, fields) for entry, fields in entries if fields]
+
+    async def _recover(self, error: Exception) -> None:
+        log.warning("broker.read_failed", error=type(error).__name__)
+        if isinstance(error, ResponseError) and str(error).startswith("NOGROUP"):
+            with contextlib.suppress(RedisError, OSError):
+                await self._declare_consumer_group()
+        else:
+            await asyncio.sleep(RECONNECT_AFTER)
+
+    def _ack_generator(self, id: Any, queue_name: str) -> Any:
+        async def ack() -> None:
+            async with Redis(connection_pool=self.connection_pool) as redis:
+                pipe = redis.pipeline()
+                pipe.xack(queue_name, GROUP, id)
+                pipe.xdel(queue_name, id)
+                # One that stays is taken over, and finds the job done.
+                with contextlib.suppress(RedisError, OSError):
+                    await pipe.execute()
+
+        return ack
+
+
+def build_brokers(runtime: Runtime) -> Brokers:
+    """A broker for each queue: in memory, or streams where there is a Redis."""
+    brokers = {queue: _build_broker(runtime, queue) for queue in Queue}
+    for broker in brokers.values():
+        _register(broker, runtime)
+    return brokers
+
+
+def get_wake(broker: AsyncBroker) -> WakeTask:
     """The one task there is: to wake a worker for the job with this id."""
+    return cast(WakeTask, broker.find_task(WAKE))
 
+
+def _build_broker(runtime: Runtime, queue: Queue) -> AsyncBroker:
+    settings = runtime.settings
+    if settings.redis is None:
+        return MemoryBroker()
+    return StreamBroker(settings.redis, f"emotrack:{settings.deployment}:jobs:{queue}")
+
+
+def _register(broker: AsyncBroker, runtime: Runtime) -> None:
     async def wake(job_id: int) -> None:
         await perform(runtime, job_id)
 
-    return broker.register_task(wake, task_name="wake")
+    broker.register_task(wake, task_name=WAKE)

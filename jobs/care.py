@@ -21,6 +21,6 @@ async def send_invitation(ctx: Context, payload: InvitationMail) -> None:
             to=payload.email,
             subject=texts.get("mail.invitation_subject", payload.locale, **values),
             text=texts.get("mail.invitation_body", payload.locale, **values),
-            message_id=f"invitation.{ctx.caller.request_id}",
+            message_id=f"invitation.{ctx.job_id}",
         )
     )

@@ -1,8 +1,9 @@
 """Doing one job: claimed for a while, done and deleted in one transaction, or tried again."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,19 +15,40 @@ from server.context import Caller, Context
 from server.log import get_logger
 from server.outgoing import Job, Value
 from server.runtime import Runtime
+from server.tasks import end_tasks
 from storage import outbox
 
 log = get_logger(__name__)
 
 TIMEOUT = 60.0
-LEASE = timedelta(seconds=90)
-"""Longer than any job may take: when it is over, whoever had the job is dead or frozen."""
+LEASE = timedelta(seconds=15)
+"""How long a claim holds that nobody renews: then whoever had the job is dead or frozen."""
 
-MAX_ATTEMPTS = 12
+RENEW_EVERY = 5.0
+MAX_FAILURES = 12
+MAX_CRASHES = 5
+"""Times in a row that a job's worker may die: it is likely that the job kills it."""
+
 FIRST_RETRY = 2.0
 LAST_RETRY = 3600.0
 
 Function = Callable[[Context, Any], Awaitable[None]]
+
+
+class Retry(Exception):
+    """It did not work, and whoever refused says when to come again."""
+
+    def __init__(self, after: timedelta) -> None:
+        super().__init__(after)
+        self.after = after
+
+
+class GiveUp(Exception):
+    """It will never work. The reason is for operators: no personal text."""
+
+
+class ClaimLost(Exception):
+    """The claim ran out and somebody else has the job: this work must not stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +73,90 @@ def implements(job: Job[Value]) -> Callable[[Function], Function]:
 
 
 async def perform(runtime: Runtime, job_id: int) -> None:
-    """Do the job with this id, unless somebody else does or did."""
+    """Do the job with this id, unless somebody else does or did, or it is not due."""
     async with Context.open(runtime) as ctx:
         row = await outbox.claim_job(ctx.db, job_id, now=ctx.now, lease=LEASE)
     if row is None:
         return
-    caller = Caller(request_id=row.request_id)
     structlog.contextvars.bind_contextvars(request_id=row.request_id, job=row.job)
+    if row.crashes >= MAX_CRASHES:
+        await _bury(runtime, row, "crashed")
+        return
     try:
-        async with asyncio.timeout(TIMEOUT), Context.open(runtime, caller) as ctx:
-            implementation = JOBS[row.job]
-            payload = implementation.job.payload.model_validate_json(row.payload)
-            await implementation.function(ctx, payload)
-            await outbox.finish_job(ctx.db, row)
+        async with asyncio.timeout(TIMEOUT), _renewed(runtime, row):
+            await _run(runtime, row)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await asyncio.shield(_hand_back(runtime, row))
+        raise
+    except ClaimLost:
+        log.warning("job.claim_lost")
+        metrics.jobs_done.labels(row.job, "lost").inc()
+    except GiveUp as reason:
+        await _bury(runtime, row, str(reason))
     except Exception as error:
         await _try_again(runtime, row, error)
     else:
+        log.debug("job.done")
         metrics.jobs_done.labels(row.job, "ok").inc()
+
+
+async def _run(runtime: Runtime, row: outbox.Job) -> None:
+    caller = Caller(request_id=row.request_id, job_id=row.id)
+    async with Context.open(runtime, caller) as ctx:
+        implementation = JOBS[row.job]
+        payload = implementation.job.payload.model_validate_json(row.payload)
+        await implementation.function(ctx, payload)
+        if not await outbox.finish_job(ctx.db, row):
+            raise ClaimLost
+
+
+@contextlib.asynccontextmanager
+async def _renewed(runtime: Runtime, row: outbox.Job) -> AsyncIterator[None]:
+    """Keep the claim while the job takes its time."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            try:
+                async with Context.open(runtime) as ctx:
+                    await outbox.extend_claim(ctx.db, row, now=ctx.now, lease=LEASE)
+            except Exception as error:
+                log.warning("job.not_renewed", error=type(error).__name__)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        await end_tasks([renewing])
 
 
 async def _try_again(runtime: Runtime, row: outbox.Job, error: Exception) -> None:
     kind = type(error).__name__
+    if row.failures + 1 >= MAX_FAILURES:
+        log.error("job.failed_at_last", exc_info=error)
+        await _bury(runtime, row, kind)
+        return
+    log.warning("job.failed", error=kind, failures=row.failures + 1)
+    metrics.jobs_done.labels(row.job, "failed").inc()
     async with Context.open(runtime) as ctx:
-        if row.attempts >= MAX_ATTEMPTS:
-            log.error("job.dead", exc_info=error)
-            metrics.jobs_done.labels(row.job, "dead").inc()
-            await outbox.bury_job(ctx.db, row, error=kind)
-            return
-        log.warning("job.failed", error=kind, attempt=row.attempts)
-        metrics.jobs_done.labels(row.job, "failed").inc()
-        backoff = min(FIRST_RETRY * 2 ** (row.attempts - 1), LAST_RETRY)
-        due_at = ctx.now + timedelta(seconds=backoff * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+        due_at = ctx.now + (error.after if isinstance(error, Retry) else _backoff(row.failures))
         await outbox.postpone_job(ctx.db, row, due_at=due_at, error=kind)
+
+
+def _backoff(failures: int) -> timedelta:
+    seconds = min(FIRST_RETRY * 2**failures, LAST_RETRY)
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+
+
+async def _bury(runtime: Runtime, row: outbox.Job, reason: str) -> None:
+    log.error("job.dead", reason=reason)
+    metrics.jobs_done.labels(row.job, "dead").inc()
+    async with Context.open(runtime) as ctx:
+        await outbox.bury_job(ctx.db, row, now=ctx.now, error=reason)
+
+
+async def _hand_back(runtime: Runtime, row: outbox.Job) -> None:
+    """This worker leaves: another one may have the job at once."""
+    async with Context.open(runtime) as ctx:
+        await outbox.release_job(ctx.db, row)

@@ -6,9 +6,11 @@ from jobs.perform import implements
 from server.context import Context
 from server.outgoing import Job
 from server.payload import Payload
-from storage import accounts, events, replies
+from server.runtime import Runtime
+from storage import accounts, events, outbox, replies
 
 EVERY = timedelta(hours=1)
+DEAD_JOBS_KEPT = timedelta(days=90)
 MAX_STREAM = 10_000
 REPLIES_KEPT = timedelta(days=7)
 TOKENS_KEPT = timedelta(days=7)
@@ -19,6 +21,12 @@ class Prune(Payload):
 
 
 prune = Job("upkeep.prune", Prune)
+
+
+async def plan_upkeep(runtime: Runtime) -> None:
+    """See to it that upkeep is planned; one that is pending keeps its time."""
+    async with Context.open(runtime) as ctx:
+        ctx.enqueue(prune, Prune(), key="prune")
 
 
 @implements(prune)
@@ -44,3 +52,4 @@ async def prune_all(ctx: Context, max_stream: int = MAX_STREAM) -> None:
             gone = await replies.prune_replies(work.db, ctx.now - REPLIES_KEPT)
     async with ctx.work() as work:
         await accounts.prune_tokens(work.db, ctx.now - TOKENS_KEPT)
+        await outbox.prune_dead_jobs(work.db, ctx.now - DEAD_JOBS_KEPT)

@@ -23,13 +23,14 @@ from storage.outbox import NewJob
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where a request comes from, as plain values; a job has none."""
+    """Where a request comes from, as plain values; a job has no address, but an id."""
 
     address: str = ""
     user_agent: str = ""
     locale: str = texts.DEFAULT_LOCALE
     cookies: Mapping[str, str] = field(default_factory=dict)
     request_id: str = field(default_factory=new_id)
+    job_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,13 @@ class Context:
     @property
     def locale(self) -> str:
         return self.actor.locale if self.actor else self.caller.locale
+
+    @property
+    def job_id(self) -> int:
+        """The job's id, the same when it is tried again: it tells a repeat from something new."""
+        if self.caller.job_id is None:
+            raise RuntimeError("this is no job")
+        return self.caller.job_id
 
     @property
     def db(self) -> AsyncSession:

@@ -218,9 +218,7 @@ class Namespace:
 
         return declare
 
-    def job(
-        self, name: str, payload: type[Value], *, queue: Queue = Queue.GENERAL
-    ) -> Job[Value]:
+    def job(self, name: str, payload: type[Value], *, queue: Queue = Queue.GENERAL) -> Job[Value]:
         _check_new(name, self.jobs)
         self.jobs[name] = job = Job(name, payload, queue)
         return job

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("firebase_credentials", mode="before")
+    @classmethod
+    def leave_unset(cls, value: object) -> object:
+        return value or None
+
     @field_validator("public_url", "google_issuer")
     @classmethod
     def strip_slash(cls, value: str) -> str:

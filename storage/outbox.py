@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Index,
     Integer,
+    SQLColumnExpression,
     String,
     Text,
     and_,
@@ -249,6 +250,16 @@ async def postpone_job(db: AsyncSession, job: Job, *, due_at: datetime, error: s
     )
 
 
+async def release_job(db: AsyncSession, job: Job) -> None:
+    """Give a job back undone, for others to take."""
+    await db.execute(
+        update(Job)
+        .where(_is_ours(job))
+        .values(claimed_until=None, wake_at=job.due_at, crashes=0)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def bury_job(db: AsyncSession, job: Job, *, now: datetime, error: str) -> None:
     """Give a job up: it leaves the outbox and stays for people to see."""
     buried = await db.scalar(delete(Job).where(_is_ours(job)).returning(Job.id))
@@ -322,7 +333,7 @@ def _last_of_each_key(jobs: Iterable[NewJob]) -> list[NewJob]:
 
 
 def _moved(
-    job: NewJob, kept: ColumnElement[datetime], new: ColumnElement[datetime] | datetime
+    job: NewJob, kept: SQLColumnExpression[datetime], new: SQLColumnExpression[datetime] | datetime
 ) -> ColumnElement[datetime]:
     """The new time for a job that is to move, and for one that runs now and will run again."""
     return case((Job.claimed_until.is_not(None) | job.move, new), else_=kept)

@@ -10,9 +10,11 @@ from aiohttp import ClientSession, web
 
 from handlers import NAMESPACES
 from handlers.accounts import people
-from jobs.broker import build_broker
+from jobs.broker import build_brokers
 from jobs.providers.mail import build_mailer
-from jobs.relay import Relay
+from jobs.scheduler import Scheduler
+from jobs.wakes import Wakes
+from jobs.worker import Worker
 from server.app import build_app
 from server.context import Context
 from server.contract import Namespace
@@ -160,7 +162,12 @@ async def start_instance(
     }
     settings = Settings(_env_file=None, **values)
     runtime = build_runtime(settings, build_mailer(settings), build_google(settings))
-    app = build_app(runtime, namespaces, [Relay(runtime, build_broker())] if jobs else [])
+    brokers = build_brokers(runtime)
+    app = build_app(
+        runtime,
+        namespaces,
+        [Wakes(runtime, brokers), Worker(brokers), Scheduler(runtime)] if jobs else [],
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

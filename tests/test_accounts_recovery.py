@@ -90,11 +90,11 @@ async def test_a_link_runs_out_after_half_an_hour(server: Instance, smtp: SmtpSt
     await forget(server, person.email)
     token = await read_token(smtp, person.email)
 
-    set_clock(server, ahead=timedelta(minutes=31))
+    await set_clock(server, ahead=timedelta(minutes=31))
 
     assert await reset(server, token) == (422, "not_valid")
     assert await reset(server, "never sent") == (422, "not_valid")
-    set_clock(server, ahead=timedelta(minutes=29))
+    await set_clock(server, ahead=timedelta(minutes=29))
     assert await reset(server, token) == (204, None)
 
 
@@ -106,7 +106,7 @@ async def test_a_link_is_fresh_when_its_letter_was_late(
     await forget(server, person.email)
     await wait_for_attempt(server, 1)
     smtp.busy = False
-    set_clock(server, ahead=timedelta(hours=3))
+    await set_clock(server, ahead=timedelta(hours=3))
 
     token = await read_token(smtp, person.email)
 

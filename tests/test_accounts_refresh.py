@@ -64,10 +64,10 @@ async def test_a_lost_answer_is_given_again_for_a_minute_only(server: Instance) 
     person = await server.add_person()
     ref = str(uuid4())
     first = await refresh(server, person.refresh_token, ref)
-    set_clock(server, ahead=timedelta(seconds=50))
+    await set_clock(server, ahead=timedelta(seconds=50))
     assert (await refresh(server, person.refresh_token, ref)).text == first.text
 
-    set_clock(server, ahead=timedelta(seconds=70))
+    await set_clock(server, ahead=timedelta(seconds=70))
     late = await refresh(server, person.refresh_token, ref)
 
     assert (late.status, late.code) == (401, "unauthenticated")
@@ -136,10 +136,10 @@ async def test_a_token_that_ran_out_or_never_was_is_refused(server: Instance) ->
     async with Browser(server.url) as browser:
         assert (await browser.send("POST", REFRESH)).code == "unauthenticated"
 
-    set_clock(server, ahead=timedelta(days=6))
+    await set_clock(server, ahead=timedelta(days=6))
     renewed = await refresh(server, person.refresh_token)
     assert renewed.status == 200
-    set_clock(server, ahead=timedelta(days=14))
+    await set_clock(server, ahead=timedelta(days=14))
 
     assert (await refresh(server, renewed.body["refresh_token"])).code == "unauthenticated"
 

@@ -116,7 +116,7 @@ async def test_a_token_is_good_at_once_where_the_clock_is_behind(
     instances: tuple[Instance, Instance],
 ) -> None:
     ahead, behind = instances
-    set_clock(ahead, ahead=timedelta(seconds=5))
+    await set_clock(ahead, ahead=timedelta(seconds=5))
     person = await ahead.add_person()
 
     device = await behind.connect(person, "/account")

@@ -21,6 +21,8 @@ PRODUCTION = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nowhere",
     "REDIS_URL": "redis://127.0.0.1:9/0",
     "SMTP_URL": "smtps://nobody:secret@127.0.0.1:9",
+    "S3_BUCKET": "nowhere",
+    "FIREBASE_CREDENTIALS": "nowhere.json",
     "PUBLIC_URL": "https://emotrack.example",
     "RATE_LIMIT_SCALE": "1",
 }

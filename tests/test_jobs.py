@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from jobs.perform import MAX_ATTEMPTS, perform
+from jobs.perform import MAX_FAILURES, perform
 from jobs.upkeep import EVERY, prune
 from server.auth import hash_token
 from storage import accounts
@@ -20,6 +20,7 @@ from tests.stand_ins.letters import (
     ask_for_letter,
     list_letter_jobs,
     wait_for_attempt,
+    wait_for_dead_letter,
     wait_until_sent,
 )
 from tests.stand_ins.smtp import SmtpStandIn, run_smtp
@@ -75,7 +76,7 @@ async def test_a_job_left_by_a_dead_worker_is_done_by_another_when_its_lease_is_
     await ask_for_letter(first, person)
     await smtp.wait_for_knock()
 
-    set_clock(second, ahead=timedelta(minutes=2))
+    await set_clock(second, ahead=timedelta(minutes=2))
 
     await smtp.wait_for_knock(2)
     smtp.may_pass.set()
@@ -96,13 +97,13 @@ async def test_a_job_that_failed_is_tried_again_later_and_later(
     assert timedelta(0) < pause <= timedelta(seconds=2.5)
     assert first.error == "SMTPDataError"
 
-    set_clock(server, ahead=BACKOFF)
+    await set_clock(server, ahead=BACKOFF)
     second = await wait_for_attempt(server, 2)
     later = second.due_at - server.runtime.clock()
     assert timedelta(seconds=2) < later <= timedelta(seconds=5)
 
     smtp.busy = False
-    set_clock(server, ahead=2 * BACKOFF)
+    await set_clock(server, ahead=2 * BACKOFF)
     await smtp.wait_for(to=person.email)
     await wait_until_sent(server)
     assert len(smtp.letters) == 1
@@ -117,7 +118,7 @@ async def test_a_job_waits_while_the_mail_server_is_away(
     await wait_for_attempt(server, 1)
 
     await smtp.start()
-    set_clock(server, ahead=BACKOFF)
+    await set_clock(server, ahead=BACKOFF)
 
     await smtp.wait_for(to=person.email)
 
@@ -128,19 +129,18 @@ async def test_a_job_that_never_succeeds_is_given_up_and_stays_to_be_seen(
     person = await server.add_person()
     smtp.busy = True
     await ask_for_letter(server, person)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for attempt in range(1, MAX_FAILURES):
         job = await wait_for_attempt(server, attempt)
-        assert (job.dead_at is not None) == (attempt == MAX_ATTEMPTS)
-        set_clock(server, ahead=BACKOFF * attempt)
+        await set_clock(server, ahead=BACKOFF * attempt)
 
+    dead = await wait_for_dead_letter(server)
+    assert (dead.id, dead.attempts, dead.error) == (job.id, MAX_FAILURES, "SMTPDataError")
     smtp.busy = False
-    await perform(server.runtime, job.id)
-    (dead,) = await list_letter_jobs(server)
-
-    assert (dead.attempts, smtp.letters) == (MAX_ATTEMPTS, [])
+    await perform(server.runtime, dead.id)
+    assert (await list_letter_jobs(server), smtp.letters) == ([], [])
     await ask_for_letter(server, person)
     await smtp.wait_for(to=person.email)
-    assert [job.id for job in await list_letter_jobs(server)][:1] == [dead.id]
+    assert (await wait_for_dead_letter(server)).id == dead.id
 
 
 async def test_jobs_of_one_key_are_one_job_while_it_waits(
@@ -157,7 +157,7 @@ async def test_jobs_of_one_key_are_one_job_while_it_waits(
     smtp.busy = False
     await ask_for_letter(server, other)
     await smtp.wait_for(to=other.email)
-    set_clock(server, ahead=BACKOFF)
+    await set_clock(server, ahead=BACKOFF)
 
     await smtp.wait_for(to=one.email)
     await wait_until_sent(server)
@@ -189,9 +189,9 @@ async def test_upkeep_forgets_what_has_been_kept_long_enough_and_asks_for_itself
     await server.ask(person, "/account", "profile:update", change)
     await wait_for_upkeep(server)
 
-    set_clock(server, ahead=timedelta(days=40))
+    await set_clock(server, ahead=timedelta(days=40))
     await wait_for_upkeep(server)
-    set_clock(server, ahead=timedelta(0))
+    await set_clock(server, ahead=timedelta(0))
 
     async with server.runtime.database.session(write=False) as db:
         assert await accounts.get_refresh_token(db, hash_token(person.refresh_token)) is None

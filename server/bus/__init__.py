@@ -52,7 +52,8 @@ class Bus(Protocol):
     @property
     def healthy(self) -> bool: ...
 
-    async def start(self, listener: Listener) -> None: ...
+    async def start(self, listener: Listener | None = None) -> None:
+        """Begin to send, and with a listener to receive: a worker has no sockets to tell."""
 
     async def stop(self) -> None: ...
 

@@ -15,7 +15,7 @@ class MemoryBus:
         self._subscribed: set[int] = set()
         self._present: set[int] = set()
 
-    async def start(self, listener: Listener) -> None:
+    async def start(self, listener: Listener | None = None) -> None:
         self._listener = listener
 
     async def stop(self) -> None:

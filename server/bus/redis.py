@@ -56,13 +56,14 @@ class RedisBus:
         self._published = asyncio.Event()
         self._present: set[int] = set()
 
-    async def start(self, listener: Listener) -> None:
+    async def start(self, listener: Listener | None = None) -> None:
         self._listener = listener
-        self._tasks = [
-            asyncio.create_task(self._stay_subscribed()),
-            asyncio.create_task(self._send()),
-            asyncio.create_task(self._stay_alive()),
-        ]
+        self._tasks = [asyncio.create_task(self._send())]
+        if listener is not None:
+            self._tasks += [
+                asyncio.create_task(self._stay_subscribed()),
+                asyncio.create_task(self._stay_alive()),
+            ]
 
     async def stop(self) -> None:
         self._listener = None

@@ -19,6 +19,8 @@ SAFE: dict[str, Any] = {
     "database_url": "postgresql://emotrack:secret@db.example/emotrack",
     "redis_url": "redis://redis.example:6379/0",
     "smtp_url": "smtps://emotrack:secret@smtp.example",
+    "s3_bucket": "emotrack",
+    "firebase_credentials": Path("firebase.json"),
     "public_url": "https://emotrack.example",
 }
 UNSAFE = [
@@ -27,6 +29,8 @@ UNSAFE = [
     ("database_url", "sqlite+aiosqlite:///var/x.sqlite3", "DATABASE_URL is SQLite"),
     ("redis_url", "", "REDIS_URL is missing"),
     ("smtp_url", "", "SMTP_URL is missing"),
+    ("s3_bucket", "", "S3_BUCKET is missing"),
+    ("firebase_credentials", "", "FIREBASE_CREDENTIALS is missing"),
     ("cors_origins", "https://emotrack.example, *", "CORS_ORIGINS has a wildcard"),
     ("rate_limit_scale", 0, "RATE_LIMIT_SCALE is 0"),
     ("public_url", "http://emotrack.example", "PUBLIC_URL is not https"),
@@ -75,7 +79,14 @@ def test_production_refuses_what_is_unsafe(name: str, value: object, reason: str
 
 def test_production_says_everything_that_is_unsafe_at_once() -> None:
     told = refusal(environment="production")
-    for name in ("JWT_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "PUBLIC_URL"):
+    for name in (
+        "JWT_SECRET_KEY",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SMTP_URL",
+        "S3_BUCKET",
+        "PUBLIC_URL",
+    ):
         assert name in told
 
 

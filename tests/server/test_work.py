@@ -1,18 +1,20 @@
 """The unit of work: all or nothing, and only then told."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from server.context import Caller, Context, new_unit
+from server.outgoing import Queue
 from server.work import Unit, run_unit
 from storage import accounts
 from storage.accounts import User
 from storage.audit import AuditEntry
 from storage.events import LogEntry
-from storage.outbox import Job
+from storage.outbox import Job, Wake
 from tests.client import Refused
 from tests.instance import Instance, Person
 from tests.server.trial import PLACE, Later, Thing, later, numbers, tell, thing_added
@@ -21,6 +23,16 @@ from tests.server.trial import PLACE, Later, Thing, later, numbers, tell, thing_
 async def count(kernel: Instance, table: type) -> int:
     async with kernel.runtime.database.session(write=False) as db:
         return (await db.execute(select(func.count()).select_from(table))).scalar_one()
+
+
+class Told:
+    """A worker that only listens."""
+
+    def __init__(self) -> None:
+        self.wakes: list[Wake] = []
+
+    def wake(self, wakes: Sequence[Wake]) -> None:
+        self.wakes.extend(wakes)
 
 
 async def test_an_error_takes_pushes_jobs_and_audit_back(kernel: Instance, person: Person) -> None:
@@ -38,14 +50,15 @@ async def test_an_error_takes_pushes_jobs_and_audit_back(kernel: Instance, perso
 
 async def test_nothing_is_told_before_the_commit(kernel: Instance, person: Person) -> None:
     client = await kernel.connect(person, PLACE)
+    told = Told()
+    kernel.runtime.waker = told
     async with Context.open(kernel.runtime) as ctx:
         ctx.push(thing_added, Thing(number=1), to=[person.id])
-        assert not kernel.runtime.jobs_added.is_set()
         ctx.enqueue(later, Later(number=1))
         assert (await client.ask("echo:get", {}, namespace=PLACE))["text"] == ""
-        assert numbers(client) == []
+        assert (numbers(client), told.wakes) == ([], [])
     await client.wait_for_seq(1, namespace=PLACE)
-    assert kernel.runtime.jobs_added.is_set()
+    assert [wake.queue for wake in told.wakes] == [Queue.GENERAL]
     assert await count(kernel, Job) == 1
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from storage.outbox import Job
+from storage.outbox import DeadJob, Job
 from tests.instance import Instance, Person
 from tests.stand_ins.waiting import eventually
 
@@ -21,6 +21,16 @@ async def list_letter_jobs(server: Instance) -> list[Job]:
         return list(rows)
 
 
+async def wait_for_dead_letter(server: Instance) -> DeadJob:
+    async def find() -> DeadJob | None:
+        async with server.runtime.database.session(write=False) as db:
+            return (await db.scalars(select(DeadJob))).one_or_none()
+
+    found = await eventually(find, "a dead job")
+    assert found is not None
+    return found
+
+
 async def wait_until_sent(server: Instance) -> None:
     async def none_is_left() -> bool:
         return not await list_letter_jobs(server)
@@ -33,7 +43,7 @@ async def wait_for_attempt(server: Instance, number: int) -> Job:
 
     async def find() -> Job | None:
         (job,) = await list_letter_jobs(server)
-        return job if job.attempts == number and job.claimed_until is None else None
+        return job if job.failures == number and job.claimed_until is None else None
 
     found = await eventually(find, f"attempt {number}")
     assert found is not None

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from jobs.scheduler import wake_overdue
 from tests.instance import Instance
 
 DEADLINE = 10.0
@@ -24,7 +25,7 @@ async def eventually(probe: Callable[[], Awaitable[Found]], what: str) -> Found:
         raise AssertionError(f"waited in vain for {what}") from None
 
 
-def set_clock(server: Instance, *, ahead: timedelta) -> None:
+async def set_clock(server: Instance, *, ahead: timedelta) -> None:
     """Let the server live in the future; jobs that fall due there are done at once."""
     server.runtime.clock = lambda: datetime.now(UTC) + ahead
-    server.runtime.jobs_added.set()
+    await wake_overdue(server.runtime)

@@ -96,7 +96,8 @@ def list_definitions(connection: Connection) -> set[str]:
         if "INDEX" in definition:
             definitions.add(re.sub(r"[()\s]+", " ", definition))
         elif "AUTOINCREMENT" in definition:
-            definitions.add(definition.partition("(")[0])
+            # A table that was rebuilt has its name in quotes.
+            definitions.add(definition.partition("(")[0].replace('"', ""))
     return {d for d in definitions if "alembic" not in d}
 
 
