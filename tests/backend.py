@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis.asyncio import Redis
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from server.settings import Settings
 from storage.tables import metadata
 from storage.upgrade import upgrade
 
@@ -28,6 +30,15 @@ class Backend:
     database_url: str
     redis_url: str
     data_dir: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a process that uses it."""
+        return {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "DATA_DIR": str(self.data_dir),
+        }
 
     @property
     def url(self) -> str:
@@ -53,6 +64,7 @@ class Databases:
     def stop(self) -> None:
         if SCALED:
             asyncio.run(_drop(self._name))
+            asyncio.run(_forget(self._url))
 
     @asynccontextmanager
     async def lend(self, data_dir: Path) -> AsyncIterator[Backend]:
@@ -78,6 +90,22 @@ class Databases:
         finally:
             await _drop(name)
 
+    @asynccontextmanager
+    async def copy(self, backend: Backend) -> AsyncIterator[Backend]:
+        """The same rows and files once more, for as long as nobody uses the first ones."""
+        folder = backend.data_dir.with_name(f"copy_{uuid.uuid4().hex[:6]}")
+        shutil.copytree(backend.data_dir, folder)
+        if not SCALED:
+            yield Backend("", "", folder)
+            return
+        name = f"{self._name}_{uuid.uuid4().hex[:6]}"
+        url = await _create(name, template=self._name)
+        try:
+            yield Backend(url, REDIS, folder)
+        finally:
+            await _drop(name)
+            await _forget(url)
+
 
 async def empty(url: str) -> None:
     # Far quicker than TRUNCATE, which makes new files, for tables of a few rows.
@@ -88,8 +116,8 @@ async def empty(url: str) -> None:
     await engine.dispose()
 
 
-async def _create(name: str) -> str:
-    await _administer(f'CREATE DATABASE "{name}"')
+async def _create(name: str, *, template: str = "template1") -> str:
+    await _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     # What a crash of the machine would lose is nothing to a test; waiting for the disk is much.
     await _administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     url = make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=name)
@@ -98,6 +126,14 @@ async def _create(name: str) -> str:
 
 async def _drop(name: str) -> None:
     await _administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+async def _forget(url: str) -> None:
+    """Leave nothing of this deployment in Redis."""
+    deployment = Settings(_env_file=None, database_url=url).deployment
+    async with Redis.from_url(REDIS) as redis:
+        async for key in redis.scan_iter(f"*{deployment}*", count=1000):
+            await redis.delete(key)
 
 
 async def _administer(statement: str) -> None:

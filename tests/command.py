@@ -63,9 +63,7 @@ class Shell:
         self.backend = backend
         self._environment = {
             "PATH": os.environ["PATH"],
-            "DATA_DIR": str(backend.data_dir),
-            "DATABASE_URL": backend.database_url,
-            "REDIS_URL": backend.redis_url,
+            **backend.variables,
             "PORT": "0",
             "RATE_LIMIT_SCALE": "0",
         }

@@ -1,0 +1,94 @@
+"""kill -9 of the worker before every step of every kind of job: one effect all the same."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from jobs.perform import JOBS, LEASE
+from storage.outbox import Job
+from storage.tables import metadata
+from tests.backend import Backend, Databases
+from tests.doomed import Doom, Fate
+from tests.instance import start_instance
+from tests.unfinished import UNFINISHED
+
+AHEAD = timedelta(minutes=10)
+"""When everything that was asked for is due."""
+
+VARYING = {"outbox": {"id", "claims", "crashes", "error", "failures", "revision"}}
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
+"""What may differ between two runs that had the same effect."""
+
+Effect = dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def doom() -> Iterator[Doom]:
+    doom = Doom()
+    yield doom
+    doom.close()
+
+
+def test_every_kind_of_job_is_killed_here() -> None:
+    assert set(UNFINISHED) == set(JOBS)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("job", UNFINISHED)
+async def test_a_worker_killed_at_any_step_leaves_one_effect(
+    job: str, backend: Backend, databases: Databases, doom: Doom
+) -> None:
+    async def run(place: Backend, *, late: timedelta, die_at: int | None = None) -> Fate:
+        return await asyncio.to_thread(doom.run, place.variables, ahead=AHEAD + late, die_at=die_at)
+
+    async with start_instance(backend, jobs=False) as server:
+        await UNFINISHED[job](server)
+    assert job in await list_jobs(backend)
+    async with databases.copy(backend) as place:
+        undisturbed = await run(place, late=timedelta(0))
+        expected = await find_effect(place)
+        assert expected != await find_effect(backend)
+
+    for step in range(1, undisturbed.steps + 1):
+        async with databases.copy(backend) as place:
+            first = await run(place, late=timedelta(0), die_at=step)
+            second = await run(place, late=2 * LEASE)
+            assert (first.died, second.died) == (True, False)
+            assert await find_effect(place) == expected, f"killed at step {step}"
+
+
+async def list_jobs(place: Backend) -> list[str]:
+    return [row.job for row in await read(place, select(Job.job))]
+
+
+async def find_effect(place: Backend) -> Effect:
+    """Every row there is and every file that went outside, without times and counts of attempts."""
+    effect: Effect = {}
+    for table in metadata.sorted_tables:
+        columns = [c for c in table.columns if c.name not in VARYING.get(table.name, ())]
+        rows = await read(place, select(*columns))
+        effect[table.name] = sorted(describe(row) for row in rows)
+    for folder in ("outbox", "blobs", "incoming"):
+        paths = (place.data_dir / folder).rglob("*")
+        effect[folder] = sorted(path.name for path in paths if path.is_file())
+    return effect
+
+
+def describe(row: Any) -> str:
+    values = ["at some time" if isinstance(value, datetime) else value for value in row]
+    return INSTANT.sub("at some time", repr(values))
+
+
+async def read(place: Backend, statement: Any) -> list[Any]:
+    engine = create_async_engine(place.url, poolclass=NullPool)
+    async with engine.connect() as connection:
+        rows = list(await connection.execute(statement))
+    await engine.dispose()
+    return rows
