@@ -159,8 +159,8 @@ def announce(settings: Settings, runner: web.AppRunner) -> None:
 
 async def work(settings: Settings, arguments: argparse.Namespace) -> None:
     async with run_apart(settings) as runtime:
-        brokers = build_brokers(runtime)
-        async with Wakes(runtime, brokers), Worker(brokers):
+        brokers = build_brokers(runtime.settings)
+        async with Wakes(runtime, brokers), Worker(runtime, brokers):
             say("Emotrack's worker is ready")
             await wait_for_signal()
 
@@ -168,7 +168,7 @@ async def work(settings: Settings, arguments: argparse.Namespace) -> None:
 async def schedule(settings: Settings, arguments: argparse.Namespace) -> None:
     async with (
         run_apart(settings) as runtime,
-        Wakes(runtime, build_brokers(runtime)),
+        Wakes(runtime, build_brokers(runtime.settings)),
         Scheduler(runtime),
     ):
         say("Emotrack's scheduler is ready")
@@ -292,11 +292,11 @@ def make_runtime(settings: Settings) -> Runtime:
 
 def build_background(runtime: Runtime) -> list[contextlib.AbstractAsyncContextManager[object]]:
     """What runs beside the server: all that jobs need, or with Redis the way to their workers."""
-    brokers = build_brokers(runtime)
+    brokers = build_brokers(runtime.settings)
     wakes = Wakes(runtime, brokers)
     if runtime.settings.redis:
         return [wakes]
-    return [wakes, Worker(brokers), Scheduler(runtime)]
+    return [wakes, Worker(runtime, brokers), Scheduler(runtime)]
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ from server.context import Context
 from server.contract import Namespace
 from server.errors import NotFound
 from server.limits import Rate
-from server.outgoing import Push
+from server.outgoing import Push, Queue
 from server.payload import Change, Id, Instant, Nothing, Page, PageRequest, Payload
 from storage import accounts
 from storage import care as relations
@@ -69,7 +69,7 @@ relation_accepted = care.push("relation:accepted", Relation, "The patient accept
 relation_declined = care.push("relation:declined", Relation, "The patient declined.")
 relation_ended = care.push("relation:ended", Relation, "One of the two ended the relation.")
 
-mail_invitation = care.job("care.mail_invitation", InvitationMail)
+mail_invitation = care.job("care.mail_invitation", InvitationMail, queue=Queue.MAIL)
 
 
 @care.on("relation:invite", roles=PSYCHOLOGIST, rate=INVITE_RATE, at_least=0.1)

@@ -2,21 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 from taskiq import AckableMessage, AsyncBroker
-from taskiq.decor import AsyncTaskiqDecoratedTask
 from taskiq.message import BrokerMessage
 from taskiq_redis import RedisStreamBroker
 
-from jobs.perform import perform
 from server.log import get_logger
 from server.outgoing import Queue
-from server.runtime import Runtime
+from server.settings import Settings
 
 log = get_logger(__name__)
 
@@ -24,6 +22,8 @@ MAX_WAITING = 10_000
 """Wakes that one queue holds. What is dropped beyond is told again by the scheduler."""
 
 WAKE = "wake"
+"""The one task there is: to do the job with this id."""
+
 GROUP = "workers"
 BLOCK = 1000
 """Milliseconds that a read of an empty stream waits; well below the socket's timeout."""
@@ -37,7 +37,6 @@ FORGET_AFTER = 3_600_000
 RECONNECT_AFTER = 1.0
 
 Brokers = dict[Queue, AsyncBroker]
-WakeTask = AsyncTaskiqDecoratedTask[[int], Coroutine[Any, Any, None]]
 Entries = Iterable[tuple[bytes, dict[bytes, bytes]]]
 
 
@@ -141,28 +140,12 @@ class StreamBroker(RedisStreamBroker):
         return ack
 
 
-def build_brokers(runtime: Runtime) -> Brokers:
+def build_brokers(settings: Settings) -> Brokers:
     """A broker for each queue: in memory, or streams where there is a Redis."""
-    brokers = {queue: _build_broker(runtime, queue) for queue in Queue}
-    for broker in brokers.values():
-        _register(broker, runtime)
-    return brokers
+    return {queue: _build_broker(settings, queue) for queue in Queue}
 
 
-def get_wake(broker: AsyncBroker) -> WakeTask:
-    """The one task there is: to wake a worker for the job with this id."""
-    return cast(WakeTask, broker.find_task(WAKE))
-
-
-def _build_broker(runtime: Runtime, queue: Queue) -> AsyncBroker:
-    settings = runtime.settings
+def _build_broker(settings: Settings, queue: Queue) -> AsyncBroker:
     if settings.redis is None:
         return MemoryBroker()
     return StreamBroker(settings.redis, f"emotrack:{settings.deployment}:jobs:{queue}")
-
-
-def _register(broker: AsyncBroker, runtime: Runtime) -> None:
-    async def wake(job_id: int) -> None:
-        await perform(runtime, job_id)
-
-    broker.register_task(wake, task_name=WAKE)

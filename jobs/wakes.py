@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from jobs.broker import MAX_WAITING, Brokers, get_wake
+from taskiq.kicker import AsyncKicker
+
+from jobs.broker import MAX_WAITING, WAKE, Brokers
 from server.log import get_logger
 from server.outgoing import Queue
 from server.runtime import Runtime
@@ -57,7 +59,12 @@ class Wakes:
             while self._waiting:
                 wake = self._waiting.popleft()
                 try:
-                    await get_wake(self._brokers[Queue(wake.queue)]).kiq(wake.job_id)
+                    await self._tell(wake)
                 except Exception as error:
                     log.warning("wakes.lost", error=type(error).__name__, lost=len(self._waiting))
                     self._waiting.clear()
+
+    async def _tell(self, wake: Wake) -> None:
+        broker = self._brokers[Queue(wake.queue)]
+        kicker: AsyncKicker[[int], None] = AsyncKicker(WAKE, broker, labels={})
+        await kicker.kiq(wake.job_id)

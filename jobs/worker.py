@@ -2,12 +2,14 @@
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from taskiq.receiver import Receiver
 
-from jobs.broker import Brokers
+from jobs.broker import WAKE, Brokers
+from jobs.perform import perform
 from server.outgoing import Queue
+from server.runtime import Runtime
 from server.tasks import end_tasks
 
 SLOTS = {Queue.GENERAL: 8, Queue.PUSH: 16, Queue.MAIL: 8, Queue.FILES: 2}
@@ -18,18 +20,24 @@ LEAVE_AFTER = 10.0
 
 
 class Worker:
-    def __init__(self, brokers: Brokers) -> None:
-        self._receivers = [
-            Receiver(broker, max_async_tasks=SLOTS[queue], run_startup=False)
-            for queue, broker in brokers.items()
-        ]
+    def __init__(self, runtime: Runtime, brokers: Brokers) -> None:
+        self._runtime = runtime
+        self._brokers = brokers
         self._leaving = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listening: list[asyncio.Task[None]] = []
+        self._performing: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(receiver.listen(self._leaving)) for receiver in self._receivers
-        ]
+        async def wake(job_id: int) -> None:
+            performing = asyncio.create_task(perform(self._runtime, job_id))
+            self._performing.add(performing)
+            performing.add_done_callback(self._performing.discard)
+            await performing
+
+        for queue, broker in self._brokers.items():
+            broker.register_task(wake, task_name=WAKE)
+            receiver = Receiver(broker, max_async_tasks=SLOTS[queue], run_startup=False)
+            self._listening.append(asyncio.create_task(receiver.listen(self._leaving)))
         return self
 
     async def __aexit__(
@@ -39,6 +47,7 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         self._leaving.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LEAVE_AFTER)
-            await end_tasks(self._tasks)
+        await asyncio.wait(self._listening, timeout=LEAVE_AFTER)
+        # The receiver would wait for them as long as they take.
+        await end_tasks(self._performing)
+        await end_tasks(self._listening)

@@ -117,6 +117,21 @@ class Shell:
         finally:
             await _end(process)
 
+    @asynccontextmanager
+    async def start(
+        self, command: str, variables: Mapping[str, str] | None = None
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A process that goes on until it is stopped, once it has said that it is ready."""
+        process = await self._start([command], ROOT, variables or {})
+        try:
+            assert process.stdout is not None
+            said = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+            if not said.endswith(b"ready\n"):
+                raise AssertionError((await process.communicate())[1].decode())
+            yield process
+        finally:
+            await _end(process)
+
     async def _start(
         self, arguments: Sequence[str], root: Path, variables: Mapping[str, str]
     ) -> asyncio.subprocess.Process:

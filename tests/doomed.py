@@ -103,10 +103,14 @@ async def _work(order: dict[str, Any], pipe: int) -> None:
     ahead = timedelta(seconds=order["ahead"])
     runtime.clock = lambda: datetime.now(UTC) + ahead
     _count_steps(runtime, pipe, order["die_at"])
-    brokers = build_brokers(runtime)
+    brokers = build_brokers(runtime.settings)
     watched = Database(settings.database)
     await runtime.bus.start()
-    async with asyncio.timeout(DEADLINE), Wakes(runtime, brokers) as wakes, Worker(brokers):
+    async with (
+        asyncio.timeout(DEADLINE),
+        Wakes(runtime, brokers) as wakes,
+        Worker(runtime, brokers),
+    ):
         told: set[int] = set()
         while due := await _list_due(watched, runtime):
             wakes.wake([wake for wake in due if wake.job_id not in told])

@@ -162,11 +162,11 @@ async def start_instance(
     }
     settings = Settings(_env_file=None, **values)
     runtime = build_runtime(settings, build_mailer(settings), build_google(settings))
-    brokers = build_brokers(runtime)
+    brokers = build_brokers(runtime.settings)
     app = build_app(
         runtime,
         namespaces,
-        [Wakes(runtime, brokers), Worker(brokers), Scheduler(runtime)] if jobs else [],
+        [Wakes(runtime, brokers), Worker(runtime, brokers), Scheduler(runtime)] if jobs else [],
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()

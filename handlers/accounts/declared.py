@@ -2,6 +2,7 @@
 
 from handlers.accounts.payloads import RecoveryMail, Registered, Settings, User
 from server.contract import Namespace
+from server.outgoing import Queue
 
 account = Namespace("/account", "Signing in, the profile, settings and sessions.")
 
@@ -10,5 +11,5 @@ settings_updated = account.push(
     "settings:updated", Settings, "The person changed what they are sent."
 )
 
-mail_recovery = account.job("accounts.mail_recovery", RecoveryMail)
+mail_recovery = account.job("accounts.mail_recovery", RecoveryMail, queue=Queue.MAIL)
 welcome = account.job("accounts.welcome", Registered)

@@ -52,14 +52,16 @@ class SmtpStandIn:
             self._server.close()
             await self._server.wait_closed()
 
-    async def wait_for(self, count: int = 1, *, to: str | None = None) -> list[EmailMessage]:
+    async def wait_for(
+        self, count: int = 1, *, to: str | None = None, patience: float = PATIENCE
+    ) -> list[EmailMessage]:
         """The letters (to this address), once there are so many."""
-        await self._wait(lambda: len(self.find(to)) >= count, f"{count} letters to {to}")
+        await self._wait(lambda: len(self.find(to)) >= count, f"{count} letters to {to}", patience)
         return self.find(to)
 
-    async def wait_for_knock(self, count: int = 1) -> None:
+    async def wait_for_knock(self, count: int = 1, *, patience: float = PATIENCE) -> None:
         """Until a letter is at the door, held or not."""
-        await self._wait(lambda: self.knocks >= count, f"{count} letters at the door")
+        await self._wait(lambda: self.knocks >= count, f"{count} letters at the door", patience)
 
     def find(self, to: str | None) -> list[EmailMessage]:
         return [letter for letter in self.letters if to in (None, letter["To"])]
@@ -88,10 +90,10 @@ class SmtpStandIn:
         right = isinstance(data, LoginPassword) and data.password.decode() == self._password
         return AuthResult(success=right, handled=False)
 
-    async def _wait(self, happened: Callable[[], bool], what: str) -> None:
+    async def _wait(self, happened: Callable[[], bool], what: str, patience: float) -> None:
         async with self._news:
             try:
-                await asyncio.wait_for(self._news.wait_for(happened), PATIENCE)
+                await asyncio.wait_for(self._news.wait_for(happened), patience)
             except TimeoutError:
                 raise AssertionError(f"waited in vain for {what}") from None
 

@@ -13,10 +13,12 @@ PAUSE = 0.02
 Found = TypeVar("Found")
 
 
-async def eventually(probe: Callable[[], Awaitable[Found]], what: str) -> Found:
+async def eventually(
+    probe: Callable[[], Awaitable[Found]], what: str, *, patience: float = DEADLINE
+) -> Found:
     """The first thing that the probe finds to be true."""
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(patience):
             while True:
                 if found := await probe():
                     return found
