@@ -79,6 +79,7 @@ class StreamBroker(RedisStreamBroker):
             socket_timeout=SOCKET_TIMEOUT,
             socket_connect_timeout=SOCKET_TIMEOUT,
         )
+        self._redis = Redis(connection_pool=self.connection_pool)
 
     async def startup(self) -> None:
         # Without Redis the server serves all the same; listen() tries on.
@@ -87,35 +88,33 @@ class StreamBroker(RedisStreamBroker):
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
         reclaimed = monotonic()
-        async with Redis(connection_pool=self.connection_pool) as redis:
-            while True:
-                try:
-                    entries = await self._read(redis)
-                    if monotonic() - reclaimed > RECLAIM_EVERY:
-                        reclaimed = monotonic()
-                        entries = [*entries, *await self._reclaim(redis)]
-                except (RedisError, OSError) as error:
-                    await self._recover(error)
-                    continue
-                for entry, fields in entries:
-                    yield AckableMessage(
-                        data=fields[b"data"],
-                        ack=self._ack_generator(entry, self.queue_name),
-                    )
+        while True:
+            try:
+                entries = await self._read()
+                if monotonic() - reclaimed > RECLAIM_EVERY:
+                    reclaimed = monotonic()
+                    entries = [*entries, *await self._reclaim()]
+            except (RedisError, OSError) as error:
+                await self._recover(error)
+                continue
+            for entry, fields in entries:
+                yield AckableMessage(
+                    data=fields[b"data"], ack=self._ack_generator(entry, self.queue_name)
+                )
 
-    async def _read(self, redis: Redis) -> Entries:
-        streams: Any = await redis.xreadgroup(
+    async def _read(self) -> Entries:
+        streams: Any = await self._redis.xreadgroup(
             GROUP, self.consumer_name, {self.queue_name: ">"}, count=self.count, block=self.block
         )
         return streams[0][1] if streams else []
 
-    async def _reclaim(self, redis: Redis) -> Entries:
-        _, entries, *_ = await redis.xautoclaim(
+    async def _reclaim(self) -> Entries:
+        _, entries, *_ = await self._redis.xautoclaim(
             self.queue_name, GROUP, self.consumer_name, self.idle_timeout
         )
-        for consumer in await redis.xinfo_consumers(self.queue_name, GROUP):
+        for consumer in await self._redis.xinfo_consumers(self.queue_name, GROUP):
             if not consumer["pending"] and consumer["idle"] > FORGET_AFTER:
-                await redis.xgroup_delconsumer(self.queue_name, GROUP, consumer["name"])
+                await self._redis.xgroup_delconsumer(self.queue_name, GROUP, consumer["name"])
         # What was deleted meanwhile comes without its fields.
         return [(entry, fields) for entry, fields in entries if fields]
 
@@ -129,13 +128,12 @@ class StreamBroker(RedisStreamBroker):
 
     def _ack_generator(self, id: Any, queue_name: str) -> Any:
         async def ack() -> None:
-            async with Redis(connection_pool=self.connection_pool) as redis:
-                pipe = redis.pipeline()
-                pipe.xack(queue_name, GROUP, id)
-                pipe.xdel(queue_name, id)
-                # One that stays is taken over, and finds the job done.
-                with contextlib.suppress(RedisError, OSError):
-                    await pipe.execute()
+            pipe = self._redis.pipeline()
+            pipe.xack(queue_name, GROUP, id)
+            pipe.xdel(queue_name, id)
+            # One that stays is taken over, and finds the job done.
+            with contextlib.suppress(RedisError, OSError):
+                await pipe.execute()
 
         return ack
 

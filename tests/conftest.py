@@ -10,6 +10,7 @@ import pytest
 
 from tests.backend import SCALED, Backend, Databases
 from tests.command import Shell
+from tests.doomed import Doom
 from tests.instance import Instance, start_instance
 
 StartInstance = Callable[..., Awaitable[Instance]]
@@ -43,6 +44,14 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     databases.start()
     yield databases
     databases.stop()
+
+
+@pytest.fixture(scope="module")
+def doom() -> Iterator[Doom]:
+    """Workers that die when they are told to."""
+    doom = Doom()
+    yield doom
+    doom.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,13 +26,6 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 """What may differ between two runs that had the same effect."""
 
 Effect = dict[str, list[str]]
-
-
-@pytest.fixture(scope="module")
-def doom() -> Iterator[Doom]:
-    doom = Doom()
-    yield doom
-    doom.close()
 
 
 def test_every_kind_of_job_is_killed_here() -> None:
