@@ -1,5 +1,11 @@
 """What happens when a client asks: events and routes, one module per noun."""
 
-from handlers import accounts, care, chat, notifications
+from handlers import accounts, care, chat, notifications, uploads
 
-NAMESPACES = (accounts.account, care.care, chat.chat, notifications.notifications)
+NAMESPACES = (
+    accounts.account,
+    care.care,
+    chat.chat,
+    notifications.notifications,
+    uploads.uploads,
+)

@@ -3,6 +3,7 @@
 from handlers.accounts.payloads import Email
 from handlers.accounts.person import Person
 from handlers.chat import CARE, close_chat
+from handlers.uploads import Link
 from server.context import Context
 from server.contract import Namespace
 from server.errors import NotFound
@@ -28,10 +29,10 @@ class Relation(Payload):
     until: Instant | None
 
     @classmethod
-    def of(cls, pair: Pair) -> "Relation":
+    def of(cls, pair: Pair, link: Link) -> "Relation":
         return cls(
-            psychologist=Person.of(pair.psychologist),
-            patient=Person.of(pair.patient),
+            psychologist=Person.of(pair.psychologist, link),
+            patient=Person.of(pair.patient, link),
             status=RelationStatus(pair.relation.status),
             since=pair.relation.since,
             until=pair.relation.until,
@@ -128,7 +129,7 @@ async def list_relations(ctx: Context, request: ListRelations) -> Page[Relation]
     pairs, total = await relations.list_pairs(
         ctx.db, ctx.user.id, skip=request.skip, limit=request.limit
     )
-    return Page[Relation].of(request, [Relation.of(pair) for pair in pairs], total)
+    return Page[Relation].of(request, [Relation.of(pair, ctx.link) for pair in pairs], total)
 
 
 @care.on("relation:end", roles=CARE, rate=RATE)
@@ -187,6 +188,6 @@ async def _change(
 async def _tell(
     ctx: Context, push: Push[Relation], psychologist_id: int, patient_id: int
 ) -> Relation:
-    relation = Relation.of(await relations.get_pair(ctx.db, psychologist_id, patient_id))
+    relation = Relation.of(await relations.get_pair(ctx.db, psychologist_id, patient_id), ctx.link)
     ctx.push(push, relation, to=[psychologist_id, patient_id])
     return relation

@@ -1,6 +1,6 @@
 """What happens later: every declared job has its function here."""
 
-from jobs import accounts, care, upkeep
+from jobs import accounts, care, upkeep, uploads
 from jobs.perform import JOBS
 
-__all__ = ["JOBS", "accounts", "care", "upkeep"]
+__all__ = ["JOBS", "accounts", "care", "upkeep", "uploads"]

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from handlers.uploads import sweep
+from handlers.uploads.payloads import SweepUploads
 from jobs.perform import implements
 from server.context import Context
 from server.outgoing import Job
@@ -27,6 +29,7 @@ async def plan_upkeep(runtime: Runtime) -> None:
     """See to it that upkeep is planned; one that is pending keeps its time."""
     async with Context.open(runtime) as ctx:
         ctx.enqueue(prune, Prune(), key="prune")
+        ctx.enqueue(sweep, SweepUploads(), key="sweep")
 
 
 @implements(prune)

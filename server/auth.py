@@ -1,20 +1,17 @@
 """Who is asking: passwords, access tokens, and the session behind them."""
 
-import asyncio
 import hashlib
 import secrets
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import jwt
 from passlib.context import CryptContext
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from server.errors import TokenExpired, Unauthenticated, Unavailable
+from server.errors import TokenExpired, Unauthenticated
+from server.pool import Pool
 from storage import accounts
 from storage.accounts import Role, Status
 
@@ -50,11 +47,10 @@ class Passwords:
 
     def __init__(self) -> None:
         self._context = CryptContext(schemes=["bcrypt"], bcrypt__truncate_error=True)
-        self._pool = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="bcrypt")
-        self._waiting = 0
+        self._pool = Pool("bcrypt", threads=HASHING_THREADS, max_waiting=MAX_WAITING)
 
     async def hash(self, password: str) -> str:
-        return str(await self._run(self._context.hash, password))
+        return str(await self._pool.run(self._context.hash, password))
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether the password is right; takes as long where there is none to compare with."""
@@ -62,21 +58,12 @@ class Passwords:
             # bcrypt would refuse it, so it is nobody's password.
             password, stored = "", None
         if stored is None:
-            await self._run(self._context.verify, password, NOBODYS_HASH)
+            await self._pool.run(self._context.verify, password, NOBODYS_HASH)
             return False
-        return bool(await self._run(self._context.verify, password, stored))
-
-    async def _run(self, function: Callable[..., Any], *args: str) -> Any:
-        if self._waiting >= MAX_WAITING:
-            raise Unavailable(retry_after=5)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
-        finally:
-            self._waiting -= 1
+        return bool(await self._pool.run(self._context.verify, password, stored))
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
 
 
 class Tokens:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from server import metrics
 from server.auth import Claims, Identity, identify
+from server.bodies import Received
 from server.context import Caller, Context, new_unit
 from server.contract import EVERYONE, PUBLIC, Call, Event
 from server.errors import (
@@ -51,6 +52,7 @@ class Request:
     caller: Caller
     user: Identity | None
     payload: Payload
+    file: Received | None = None
 
 
 async def authenticate(runtime: Runtime, token: str) -> tuple[Identity, Claims]:
@@ -73,11 +75,21 @@ async def admit(
     from_strings: bool = False,
 ) -> Request:
     """Let a request in, or raise the error that says why not."""
-    who = str(user.id) if user else caller.address
-    await runtime.limits.hit(call.rate, full_name(call), who, shared=call.roles == PUBLIC)
-    if call.roles != PUBLIC:
-        await _check_role(runtime, call, user)
+    await let_in(runtime, call, caller, user, anybody=call.roles == PUBLIC)
     return Request(call, caller, user, validate(call.request, raw, from_strings=from_strings))
+
+
+async def let_in(
+    runtime: Runtime, call: Call, caller: Caller, user: Identity | None, *, anybody: bool
+) -> None:
+    """Whether this person may make this call now, whatever they ask for.
+
+    Raises: RateLimited, Unauthenticated, Forbidden.
+    """
+    who = str(user.id) if user else caller.address
+    await runtime.limits.hit(call.rate, full_name(call), who, shared=user is None)
+    if not anybody:
+        await _check_role(runtime, call, user)
 
 
 async def perform(runtime: Runtime, request: Request) -> Any:
@@ -91,7 +103,8 @@ async def perform(runtime: Runtime, request: Request) -> Any:
         ctx = Context(runtime, unit, now, request.caller, request.user)
         if isinstance(call, Event) and isinstance(request.payload, Change):
             return await _run_once(ctx, call, request.payload)
-        return await call.function(ctx, request.payload)
+        files = () if request.file is None else (request.file,)
+        return await call.function(ctx, request.payload, *files)
 
     now = runtime.clock()
     return await run_unit(

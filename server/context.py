@@ -79,6 +79,10 @@ class Context:
         """The transaction; it begins with its first statement and the edge commits it."""
         return self.unit.db
 
+    def link(self, path: str) -> str:
+        """A URL that opens this path to whoever has it, for an hour or two."""
+        return self.runtime.links.sign(path, self.now)
+
     @asynccontextmanager
     async def work(self) -> AsyncIterator["Context"]:
         """A unit of work that is committed at the end of the block, whatever comes after.

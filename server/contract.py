@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin,
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.auth import Identity
+from server.bodies import File, Html, Received, Receives, Redirect, Reply
 from server.context import Context
 from server.errors import Error
 from server.limits import Rate
@@ -26,11 +27,13 @@ EVERYONE = frozenset(Role)
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
 """Names that Socket.IO keeps for itself; a client that sends one is refused."""
 
+NO_JSON = (NoneType, Redirect, File | Redirect, Html)
+"""What a route may return whose answer is no JSON."""
+
 _EVENT_NAME = re.compile(r"[a-z]+(_[a-z]+)*:[a-z]+(_[a-z]+)*")
 _RAISES = re.compile(r"^\s*Raises:\s*([a-z_,\s]+)\.", re.MULTILINE)
 
 In = TypeVar("In", bound=Payload)
-Out = TypeVar("Out")
 Value = TypeVar("Value", bound=Payload)
 ReadState = Callable[[AsyncSession, Collection[int]], Awaitable[Mapping[int, Value]]]
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
@@ -42,31 +45,6 @@ class Asked(Generic[In]):
 
     user: Identity
     request: In
-
-
-@dataclass(frozen=True, slots=True)
-class Cookie:
-    """A cookie to set; `max_age` in seconds, 0 deletes it."""
-
-    name: str
-    value: str
-    path: str
-    max_age: int
-    same_site: str = "Strict"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply(Generic[Out]):
-    """A route's answer together with cookies."""
-
-    body: Out
-    cookies: tuple[Cookie, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    location: str
-    cookies: tuple[Cookie, ...] = ()
 
 
 class PresenceChanged(Protocol):
@@ -100,6 +78,9 @@ class Route(Call):
     method: str
     path: str
     status: int
+    in_query: bool
+    signed: bool
+    receives: Receives | None
 
 
 @dataclass(slots=True)
@@ -168,13 +149,22 @@ class Namespace:
         status: int = 200,
         reads: bool = False,
         at_least: float = 0,
+        in_query: bool | None = None,
+        signed: bool = False,
+        receives: Receives | None = None,
     ) -> Callable[[Function], Function]:
-        """Declare an HTTP route. Its request is the JSON body, or the query of a GET."""
+        """Declare an HTTP route.
+
+        Its request is made of the path's variables and the JSON body, or the query of a GET (and
+        of whatever else says so: `in_query`). `signed` opens it to signed links too, which name
+        nobody: then the context has no actor. A route that `receives` takes a form with a file
+        in place of the body, and its function is `(ctx, request, file)`.
+        """
 
         def declare(function: Function) -> Function:
             name = f"{method} {path}"
             _check_new(name, self.routes)
-            request, response = _read_signature(function, batched=False)
+            request, response = _read_signature(function, batched=False, receives=bool(receives))
             self.routes[name] = Route(
                 name,
                 function,
@@ -189,6 +179,9 @@ class Namespace:
                 method,
                 path,
                 status,
+                method == "GET" if in_query is None else in_query,
+                signed,
+                receives,
             )
             return function
 
@@ -256,11 +249,15 @@ def _check_new(name: str, table: Mapping[str, Any]) -> None:
         raise TypeError(f"{name} is declared twice")
 
 
-def _read_signature(function: Callable[..., Any], *, batched: bool) -> tuple[type[Payload], Any]:
+def _read_signature(
+    function: Callable[..., Any], *, batched: bool, receives: bool = False
+) -> tuple[type[Payload], Any]:
     hints = get_type_hints(function)
     names = list(inspect.signature(function).parameters)
-    if len(names) != 2 or hints.get(names[0]) is not Context:
+    if len(names) != 2 + receives or hints.get(names[0]) is not Context:
         raise TypeError(f"{function.__qualname__} must take (ctx: Context, request)")
+    if receives and hints.get(names[2]) is not Received:
+        raise TypeError(f"{function.__qualname__} must take (ctx, request, file: Received)")
     request, response = hints[names[1]], hints.get("return")
     if batched:
         request, response = _unwrap_batch(function, request, response)
@@ -268,7 +265,7 @@ def _read_signature(function: Callable[..., Any], *, batched: bool) -> tuple[typ
         raise TypeError(f"{function.__qualname__} must take a Payload")
     if get_origin(response) is Reply:
         (response,) = get_args(response)
-    return request, None if response in (NoneType, Redirect) else response
+    return request, None if response in NO_JSON else response
 
 
 def _unwrap_batch(function: Callable[..., Any], request: Any, response: Any) -> tuple[Any, Any]:

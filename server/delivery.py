@@ -266,7 +266,11 @@ class Delivery:
     async def read(self, user_id: int, namespace: str, after: int) -> list[Notice]:
         async with self._runtime.database.session(write=False) as db:
             page = await events.read_events(db, user_id, namespace, after=after, limit=PAGE)
-        return [Notice(e.user_id, e.namespace, e.event, e.data, e.at, e.seq) for e in page]
+        links, now = self._runtime.links, self._runtime.clock()
+        return [
+            Notice(e.user_id, e.namespace, e.event, links.renew(e.data, now), e.at, e.seq)
+            for e in page
+        ]
 
     def follow(self, user_id: int, follower: Follower) -> None:
         self._followers.setdefault(user_id, set()).add(follower)

@@ -103,6 +103,10 @@ class ChatClosed(Error):
     code, status = "chat_closed", 409
 
 
+class QuotaExceeded(Error):
+    code, status = "quota_exceeded", 409
+
+
 class Gone(Error):
     code, status = "gone", 410
 

@@ -12,15 +12,28 @@ from aiohttp import web
 from pydantic import Field as Bounds
 
 from server import metrics, texts
+from server.answers import refuse, respond, write_json
 from server.auth import Identity
 from server.batches import Batches
+from server.bodies import Receives
 from server.bus import Notice
-from server.calls import Request, admit, authenticate, dump, full_name, guarded, perform, validate
+from server.calls import (
+    TIMEOUT,
+    Request,
+    admit,
+    authenticate,
+    full_name,
+    guarded,
+    let_in,
+    perform,
+    validate,
+)
 from server.context import Caller
-from server.contract import PUBLIC, Call, Cookie, Namespace, Redirect, Reply, Route
+from server.contract import PUBLIC, Call, Namespace, Route
 from server.delivery import Delivery
 from server.errors import (
     Error,
+    Gone,
     Invalid,
     NotFound,
     TooLarge,
@@ -28,6 +41,7 @@ from server.errors import (
     UnknownEvent,
     UnsupportedType,
 )
+from server.forms import RECEIVE_TIMEOUT, Reception
 from server.limits import Rate
 from server.payload import Payload, Seq, iso
 from server.runtime import Runtime
@@ -35,6 +49,7 @@ from server.runtime import Runtime
 MAX_BODY = 256 * 1024
 MAX_WAIT = 30
 STREAM_RATE = Rate(120, per=60)
+SIGNATURE = ("expires", "signature")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -59,8 +74,10 @@ class Http:
         self._namespaces = namespaces
         self._delivery = delivery
         self._batches = batches
+        self._reception = Reception(runtime.settings.data_dir / "incoming")
 
     def attach(self, app: web.Application) -> None:
+        self._reception.clear()
         for namespace in self._namespaces.values():
             for route in namespace.routes.values():
                 app.router.add_route(route.method, route.path, self._serve(route))
@@ -76,19 +93,55 @@ class Http:
         )
 
     def _serve(self, route: Route) -> Handler:
+        secure = self._runtime.settings.environment == "production"
+
         async def serve(http_request: web.Request) -> web.StreamResponse:
             async def work() -> Any:
-                in_query = route.method == "GET"
-                raw = dict(http_request.query) if in_query else await _read_json(http_request)
-                request = await self._admit(http_request, route, caller, raw, from_strings=in_query)
-                return await perform(self._runtime, request)
+                if route.receives is not None:
+                    return await self._receive(http_request, route, route.receives, caller)
+                return await self._take(http_request, route, caller)
 
             caller = self.read_caller(http_request)
             structlog.contextvars.bind_contextvars(request_id=caller.request_id)
-            answer = await guarded(route.name, work, at_least=route.at_least)
-            return self._respond(route, answer, caller)
+            timeout = RECEIVE_TIMEOUT if route.receives else TIMEOUT
+            answer = await guarded(route.name, work, at_least=route.at_least, timeout=timeout)
+            return respond(route, answer, caller, secure=secure)
 
         return serve
+
+    async def _take(self, http_request: web.Request, route: Route, caller: Caller) -> Any:
+        signed = route.signed and await self._is_signed(http_request)
+        anybody = signed or route.roles == PUBLIC
+        user = None if anybody else await self._identify(http_request)
+        raw = dict(http_request.query) if route.in_query else await _read_json(http_request)
+        if signed:
+            raw = {name: value for name, value in raw.items() if name not in SIGNATURE}
+        if isinstance(raw, dict):
+            raw |= _read_variables(http_request, as_text=route.in_query)
+        await let_in(self._runtime, route, caller, user, anybody=anybody)
+        payload = validate(route.request, raw, from_strings=route.in_query)
+        return await perform(self._runtime, Request(route, caller, user, payload))
+
+    async def _receive(
+        self, http_request: web.Request, route: Route, rule: Receives, caller: Caller
+    ) -> Any:
+        user = await self._identify(http_request)
+        # Before anything of the file is taken in.
+        await let_in(self._runtime, route, caller, user, anybody=False)
+        async with self._reception.receive(http_request, rule, str(user.id)) as (fields, file):
+            payload = validate(route.request, fields, from_strings=True)
+            return await perform(self._runtime, Request(route, caller, user, payload, file))
+
+    async def _is_signed(self, http_request: web.Request) -> bool:
+        """Whether the request comes by a signed link. Raises: Unauthenticated, Gone."""
+        if "Authorization" in http_request.headers or "signature" not in http_request.query:
+            return False
+        expires, signature = (http_request.query.get(name, "") for name in SIGNATURE)
+        if not self._runtime.links.check(http_request.path, expires, signature):
+            raise Unauthenticated
+        if self._runtime.clock().timestamp() > int(expires):
+            raise Gone
+        return True
 
     async def _post_event(self, http_request: web.Request) -> web.StreamResponse:
         """Any declared event, one at a time; the answer is the socket's."""
@@ -98,7 +151,7 @@ class Http:
         namespace = self._namespaces.get(f"/{names['namespace']}")
         event = namespace.events.get(names["event"]) if namespace else None
         if event is None:
-            return _refuse(UnknownEvent(), caller)
+            return refuse(UnknownEvent(), caller)
 
         async def work() -> str:
             raw = await _read_json(http_request)
@@ -110,8 +163,8 @@ class Http:
 
         answer = await guarded(full_name(event), work, at_least=event.at_least)
         if isinstance(answer, Error):
-            return _refuse(answer, caller)
-        return _json(200, f'{{"data":{answer}}}')
+            return refuse(answer, caller)
+        return write_json(200, f'{{"data":{answer}}}')
 
     async def _get_events(self, http_request: web.Request) -> web.StreamResponse:
         """A stream by long polling: what is newer than `after`, or what comes while one waits."""
@@ -132,8 +185,8 @@ class Http:
 
         answer = await guarded("GET /events", work, timeout=MAX_WAIT + 10)
         if isinstance(answer, Error):
-            return _refuse(answer, caller)
-        return _json(200, answer)
+            return refuse(answer, caller)
+        return write_json(200, answer)
 
     async def _read_stream(self, user_id: int, namespace: str, query: StreamQuery) -> str:
         waiter = _Waiter(namespace)
@@ -160,11 +213,9 @@ class Http:
         call: Call,
         caller: Caller,
         raw: Any,
-        *,
-        from_strings: bool = False,
     ) -> Request:
-        user = None if call.roles == PUBLIC else await self._identify(http_request)
-        return await admit(self._runtime, call, caller, user, raw, from_strings=from_strings)
+        user = await self._identify(http_request)
+        return await admit(self._runtime, call, caller, user, raw)
 
     async def _identify(self, http_request: web.Request) -> Identity:
         scheme, _, token = http_request.headers.get("Authorization", "").partition(" ")
@@ -172,38 +223,6 @@ class Http:
             raise Unauthenticated
         identity, _ = await authenticate(self._runtime, token)
         return identity
-
-    def _respond(self, route: Route, answer: Any, caller: Caller) -> web.StreamResponse:
-        if isinstance(answer, Error):
-            return _refuse(answer, caller)
-        response: web.StreamResponse
-        cookies: tuple[Cookie, ...] = ()
-        if isinstance(answer, Redirect):
-            response = web.Response(status=302, headers={"Location": answer.location})
-            cookies = answer.cookies
-        else:
-            if isinstance(answer, Reply):
-                answer, cookies = answer.body, answer.cookies
-            response = (
-                web.Response(status=route.status)
-                if route.response is None
-                else _json(route.status, dump(answer))
-            )
-        for cookie in cookies:
-            self._set_cookie(response, cookie)
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    def _set_cookie(self, response: web.StreamResponse, cookie: Cookie) -> None:
-        response.set_cookie(
-            cookie.name,
-            cookie.value,
-            path=cookie.path,
-            max_age=cookie.max_age,
-            httponly=True,
-            secure=self._runtime.settings.environment == "production",
-            samesite=cookie.same_site,
-        )
 
 
 class _Waiter:
@@ -232,7 +251,7 @@ async def map_errors(request: web.Request, handler: Handler) -> web.StreamRespon
         if error.status < 400:
             raise
         ours = {404: NotFound, 405: NotFound, 413: TooLarge}.get(error.status, Invalid)()
-        return _refuse(ours, Caller(), status=error.status)
+        return refuse(ours, Caller(), status=error.status)
 
 
 def allow_origins(origins: tuple[str, ...]) -> Any:
@@ -259,6 +278,12 @@ def allow_origins(origins: tuple[str, ...]) -> Any:
 
 async def get_metrics(request: web.Request) -> web.Response:
     return web.Response(body=metrics.expose(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+def _read_variables(request: web.Request, *, as_text: bool) -> dict[str, Any]:
+    """What stands in the path; numbers as such beside a JSON body, where they are."""
+    found = request.match_info
+    return {k: v if as_text or not v.isdigit() else int(v) for k, v in found.items()}
 
 
 async def _read_json(request: web.Request) -> Any:
@@ -304,14 +329,3 @@ def _is_in(address: str, networks: Any) -> bool:
 def _encode_item(notice: Notice) -> str:
     meta = f'{{"seq":{notice.seq},"at":"{iso(notice.at)}"}}'
     return f'{{"event":"{notice.event}","data":{notice.data},"meta":{meta}}}'
-
-
-def _json(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text, content_type="application/json")
-
-
-def _refuse(error: Error, caller: Caller, status: int | None = None) -> web.Response:
-    response = _json(status or error.status, f'{{"error":{error.json(caller.locale)}}}')
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response

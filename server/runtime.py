@@ -5,14 +5,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from server.auth import Passwords, Tokens
+from server.blobs import Blobs, build_blobs
 from server.bus import Bus
 from server.bus.memory import MemoryBus
 from server.bus.redis import RedisBus
 from server.limits import Limiter
+from server.links import Links
+from server.pool import Pool
 from server.services import Mailer, OpenIdProvider, Waker
 from server.settings import Settings
 from server.states import States
 from storage.database import Database
+
+IMAGE_THREADS = 2
+"""An image of the largest size takes some 200 MB while it is decoded."""
+
+MAX_IMAGES = 30
 
 
 def read_clock() -> datetime:
@@ -29,6 +37,9 @@ class Runtime:
     tokens: Tokens
     mailer: Mailer
     states: States
+    blobs: Blobs
+    links: Links
+    images: Pool
     google: OpenIdProvider | None = None
     clock: Callable[[], datetime] = read_clock
     waker: Waker | None = None
@@ -36,6 +47,8 @@ class Runtime:
     async def close(self) -> None:
         await self.states.close()
         self.passwords.close()
+        self.images.close()
+        await self.blobs.close()
         await self.limits.close()
         await self.database.close()
 
@@ -53,6 +66,9 @@ def build_runtime(
         states=States(database, bus, read_clock),
         limits=Limiter(settings.rate_limit_scale, settings.redis, settings.deployment),
         passwords=Passwords(),
+        blobs=build_blobs(settings),
+        links=Links(settings.signing_keys, settings.public_url),
+        images=Pool("images", threads=IMAGE_THREADS, max_waiting=MAX_IMAGES),
         tokens=Tokens(
             keys=settings.signing_keys,
             algorithm=settings.jwt_algorithm,

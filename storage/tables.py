@@ -1,6 +1,16 @@
 """Every table, for whoever needs the whole schema."""
 
-from storage import accounts, audit, care, chat, events, notifications, outbox, replies
+from storage import (
+    accounts,
+    audit,
+    care,
+    chat,
+    events,
+    notifications,
+    outbox,
+    replies,
+    uploads,
+)
 from storage.schema import Table
 
 __all__ = [
@@ -13,6 +23,7 @@ __all__ = [
     "notifications",
     "outbox",
     "replies",
+    "uploads",
 ]
 
 metadata = Table.metadata

@@ -6,8 +6,9 @@ from datetime import timedelta
 from handlers.accounts.declared import account, welcome
 from handlers.accounts.payloads import GoogleCallback, Registered, Session
 from handlers.accounts.signin import ADDRESS_RATE, end_sessions, open_session
+from server.bodies import Cookie, Redirect, Reply
 from server.context import Context
-from server.contract import PUBLIC, Cookie, Redirect, Reply
+from server.contract import PUBLIC
 from server.errors import BadCredentials, NotFound
 from server.payload import Nothing
 from server.services import Attempt, OpenIdProvider, Person

@@ -6,6 +6,8 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, EmailStr, StringConstraints
 from pydantic import Field as Bounds
 
+from handlers.accounts.person import link_avatar
+from handlers.uploads import Link
 from server.payload import Change, Id, Instant, Line, PageRequest, Payload
 from storage import accounts
 from storage.accounts import Role, Status
@@ -59,7 +61,7 @@ class User(Payload):
     created_at: Instant
 
     @classmethod
-    def of(cls, row: accounts.User) -> "User":
+    def of(cls, row: accounts.User, link: Link) -> "User":
         return cls(
             id=row.id,
             email=row.email,
@@ -68,7 +70,7 @@ class User(Payload):
             status=Status(row.status),
             locale=row.locale,
             time_zone=row.time_zone,
-            avatar_url=None,
+            avatar_url=link_avatar(row, link),
             contacts=row.contacts,
             created_at=row.created_at,
         )
@@ -137,9 +139,10 @@ class GoogleCallback(Payload, extra="ignore"):
 
 
 class UpdateProfile(Change):
-    """Only what is given is changed."""
+    """Only what is given is changed; `avatar_upload_id: null` takes the picture away."""
 
     name: Line | None = None
+    avatar_upload_id: Id | None = None
     contacts: Contacts | None = None
     locale: Locale | None = None
     time_zone: TimeZone | None = None

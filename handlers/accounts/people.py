@@ -33,7 +33,7 @@ async def create_user(
     if user is None:
         raise EmailTaken
     ctx.audit("account.created", subject_id=user.id, role=role)
-    return User.of(user)
+    return User.of(user, ctx.link)
 
 
 async def change_status(ctx: Context, email: str, status: Status) -> User:
@@ -42,7 +42,7 @@ async def change_status(ctx: Context, email: str, status: Status) -> User:
     if status == Status.BLOCKED:
         await end_sessions(ctx, user.id)
     ctx.audit("account.status_changed", subject_id=user.id, status=status)
-    return User.of(user)
+    return User.of(user, ctx.link)
 
 
 async def sign_in_as(ctx: Context, email: str) -> Session:

@@ -1,5 +1,7 @@
 """The person's own profile, settings and sessions."""
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from handlers.accounts.declared import account, profile_updated, settings_updated
 from handlers.accounts.payloads import (
     EndSession,
@@ -11,12 +13,14 @@ from handlers.accounts.payloads import (
     User,
 )
 from handlers.accounts.signin import end_sessions
+from handlers.uploads import Purpose, attach, discard, readers
 from server.context import Context
 from server.contract import EVERYONE
 from server.errors import NotFound
 from server.limits import Rate
 from server.payload import Nothing, Page
 from storage import accounts
+from storage.uploads import Upload
 
 READ_RATE = Rate(60, per=10)
 CHANGE_RATE = Rate(20, per=10)
@@ -25,16 +29,21 @@ CHANGE_RATE = Rate(20, per=10)
 @account.on("profile:get", roles=EVERYONE, rate=READ_RATE, reads=True)
 async def get_profile(ctx: Context, request: Nothing) -> User:
     """The person's own profile."""
-    return User.of(await access_user(ctx, ctx.user.id))
+    return User.of(await access_user(ctx, ctx.user.id), ctx.link)
 
 
 @account.on("profile:update", roles=EVERYONE, rate=CHANGE_RATE)
 async def update_profile(ctx: Context, request: UpdateProfile) -> User:
-    """Change the profile; what is left out or null stays as it is."""
-    changes = request.model_dump(exclude={"client_ref"}, exclude_none=True)
+    """Change the profile; what is left out stays as it is.
+
+    Raises: invalid.
+    """
+    changes = request.model_dump(exclude={"client_ref", "avatar_upload_id"}, exclude_none=True)
+    if "avatar_upload_id" in request.model_fields_set:
+        changes["avatar_upload_id"] = await _change_avatar(ctx, request.avatar_upload_id)
     if not changes:
-        return User.of(await access_user(ctx, ctx.user.id))
-    profile = User.of(await accounts.update_user(ctx.db, ctx.user.id, **changes))
+        return User.of(await access_user(ctx, ctx.user.id), ctx.link)
+    profile = User.of(await accounts.update_user(ctx.db, ctx.user.id, **changes), ctx.link)
     ctx.push(profile_updated, profile, to=[ctx.user.id])
     return profile
 
@@ -86,6 +95,24 @@ async def end_session(ctx: Context, request: EndSession) -> Nothing:
         raise NotFound
     ctx.audit("account.session_ended", subject_id=ctx.user.id, session_id=request.session_id)
     return Nothing()
+
+
+@readers(Purpose.AVATAR)
+async def may_see_avatar(db: AsyncSession, upload: Upload, user_id: int) -> bool:
+    """Whoever is signed in may see people's pictures."""
+    return upload.attached_at is not None
+
+
+async def _change_avatar(ctx: Context, upload_id: int | None) -> int | None:
+    """The new picture is put to use; the one before is gone."""
+    before = await accounts.lock_user(ctx.db, ctx.user.id)
+    if upload_id == before.avatar_upload_id:
+        return upload_id
+    if upload_id is not None:
+        await attach(ctx, ctx.user.id, [upload_id], Purpose.AVATAR, field="avatar_upload_id")
+    if before.avatar_upload_id is not None:
+        await discard(ctx, [before.avatar_upload_id])
+    return upload_id
 
 
 async def access_user(ctx: Context, user_id: int) -> accounts.User:

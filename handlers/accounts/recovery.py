@@ -13,8 +13,9 @@ from handlers.accounts.payloads import (
 )
 from handlers.accounts.signin import ACCOUNT_RATE, ADDRESS_RATE, end_sessions, renew_session
 from server.auth import hash_token
+from server.bodies import Reply
 from server.context import Context
-from server.contract import EVERYONE, PUBLIC, Reply
+from server.contract import EVERYONE, PUBLIC
 from server.errors import BadCredentials, Invalid, Unauthenticated
 from server.limits import Rate
 from storage import accounts

@@ -14,8 +14,9 @@ from handlers.accounts.payloads import (
     User,
 )
 from server.auth import hash_token, new_id, new_token
+from server.bodies import Cookie, Reply
 from server.context import Context
-from server.contract import EVERYONE, PUBLIC, Cookie, Reply
+from server.contract import EVERYONE, PUBLIC
 from server.errors import BadCredentials, EmailTaken, Error, Unauthenticated
 from server.limits import Rate
 from server.payload import Nothing
@@ -230,7 +231,7 @@ def _describe(
 ) -> Session:
     tokens = ctx.runtime.tokens
     return Session(
-        user=User.of(user),
+        user=User.of(user, ctx.link),
         access_token=tokens.issue(
             user_id=user.id, role=user.role, session_id=session_id, at=at, jti=jti
         ),

@@ -1,6 +1,7 @@
 """Conversations: the one chat of every pair, opened and closed with their relation."""
 
 from handlers.chat.declared import CARE, RATE, chat, chat_closed, chat_opened
+from handlers.chat.describing import describe_chats
 from handlers.chat.payloads import Chat, GetChat, ListChats, OpenChat
 from server.context import Context
 from server.errors import ChatClosed, Forbidden, NotFound
@@ -25,7 +26,7 @@ async def open_chat(ctx: Context, request: OpenChat) -> Chat:
     chat_id, opened = await chats.open_chat(ctx.db, psychologist_id, patient_id, ctx.now)
     if opened:
         await _tell_both(ctx, chat_opened, chat_id, pair)
-    return await describe_chat(ctx, await access_chat(ctx, chat_id))
+    return await _describe(ctx, await access_chat(ctx, chat_id))
 
 
 @chat.on("chat:list", roles=CARE, rate=RATE, reads=True)
@@ -34,8 +35,7 @@ async def list_chats(ctx: Context, request: ListChats) -> Page[Chat]:
     views, total = await chats.list_views(
         ctx.db, ctx.user.id, skip=request.skip, limit=request.limit
     )
-    receipts = await chats.get_last_receipts(ctx.db, [view.chat for view in views])
-    return Page[Chat].of(request, [Chat.of(view, receipts) for view in views], total)
+    return Page[Chat].of(request, await describe_chats(ctx, views), total)
 
 
 @chat.on("chat:get", roles=CARE, rate=RATE, reads=True)
@@ -44,7 +44,7 @@ async def get_chat(ctx: Context, request: GetChat) -> Chat:
 
     Raises: not_found.
     """
-    return await describe_chat(ctx, await access_chat(ctx, request.chat_id))
+    return await _describe(ctx, await access_chat(ctx, request.chat_id))
 
 
 async def close_chat(ctx: Context, psychologist_id: int, patient_id: int) -> None:
@@ -78,8 +78,9 @@ async def lock_open_chat(ctx: Context, chat_id: int) -> Talk:
     return talk
 
 
-async def describe_chat(ctx: Context, view: View) -> Chat:
-    return Chat.of(view, await chats.get_last_receipts(ctx.db, [view.chat]))
+async def _describe(ctx: Context, view: View) -> Chat:
+    (described,) = await describe_chats(ctx, [view])
+    return described
 
 
 async def _tell_both(
@@ -88,4 +89,4 @@ async def _tell_both(
     for user_id in member_ids:
         view = await chats.get_view(ctx.db, chat_id, user_id)
         if view is not None:
-            ctx.push(push, await describe_chat(ctx, view), to=[user_id])
+            ctx.push(push, await _describe(ctx, view), to=[user_id])

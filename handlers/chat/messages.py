@@ -12,6 +12,7 @@ from handlers.chat.declared import (
     message_deleted,
     message_edited,
 )
+from handlers.chat.describing import describe_messages, list_files
 from handlers.chat.payloads import (
     DeleteMessage,
     EditMessage,
@@ -21,6 +22,7 @@ from handlers.chat.payloads import (
     SendMessage,
 )
 from handlers.chat.unread import settle_unread
+from handlers.uploads import Purpose, Upload, attach, discard
 from server.context import Context
 from server.contract import Asked
 from server.errors import ChatClosed, Conflict, Error, Forbidden, Gone, Invalid, NotFound
@@ -34,25 +36,32 @@ Sent = dict[tuple[int, UUID], chats.Message]
 async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:
     """Store a message and deliver it to every device of both people in the chat.
 
-    Raises: not_found, chat_closed, conflict.
+    Raises: invalid, not_found, chat_closed, conflict.
     """
     talks = await chats.lock_talks(ctx.db, {ask.request.chat_id for ask in asked})
     sent = await chats.find_sent(ctx.db, [(ask.user.id, ask.request.client_ref) for ask in asked])
-    answers = [_send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
+    answers = [await _send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
     await settle_unread(ctx, talks.values())
     return answers
 
 
-def _send(ctx: Context, talk: Talk | None, sent: Sent, ask: Asked[SendMessage]) -> Message | Error:
+async def _send(
+    ctx: Context, talk: Talk | None, sent: Sent, ask: Asked[SendMessage]
+) -> Message | Error:
     user_id, request = ask.user.id, ask.request
     if before := sent.get((user_id, request.client_ref)):
         if before.request_hash != request.digest():
             return Conflict()
-        return Message.as_sent(before, request.text)
+        (files,) = await list_files(ctx, [before])
+        return Message.as_sent(before, request.text, files)
     if talk is None or user_id not in talk.members:
         return NotFound()
     if talk.chat.status != ChatStatus.OPEN:
         return ChatClosed()
+    try:
+        files = await _attach(ctx, ask)
+    except Invalid as error:
+        return error
     row = chats.add_message(
         ctx.db,
         talk,
@@ -60,12 +69,22 @@ def _send(ctx: Context, talk: Talk | None, sent: Sent, ask: Asked[SendMessage]) 
         text=request.text,
         client_ref=request.client_ref,
         request_hash=request.digest(),
+        upload_ids=request.upload_ids,
         now=ctx.now,
     )
     sent[user_id, request.client_ref] = row
-    message = Message.of(row, Reached())
+    message = Message.of(row, Reached(), files)
     ctx.push(message_created, message, to=talk.member_ids)
     return message
+
+
+async def _attach(ctx: Context, ask: Asked[SendMessage]) -> list[Upload]:
+    if not ask.request.upload_ids:
+        return []
+    rows = await attach(
+        ctx, ask.user.id, ask.request.upload_ids, Purpose.MESSAGE, field="upload_ids"
+    )
+    return [Upload.of(row, ctx.link) for row in rows]
 
 
 @chat.on("message:edit", roles=CARE, rate=RATE)
@@ -94,7 +113,10 @@ async def delete_message(ctx: Context, request: DeleteMessage) -> Message:
     row = await _access_own_message(ctx, request.chat_id, request.seq)
     if row.deleted:
         return await _describe(ctx, talk, row)
+    files = (await chats.list_attachments(ctx.db, [row])).get((row.chat_id, row.seq), [])
     chats.delete_message(talk, row)
+    if files:
+        await discard(ctx, [file.id for file in files])
     message = await _describe(ctx, talk, row)
     ctx.push(message_deleted, message, to=talk.member_ids)
     await settle_unread(ctx, [talk])
@@ -124,7 +146,7 @@ async def list_messages(ctx: Context, request: ListMessages) -> History:
     members = (view.psychologist.id, view.patient.id)
     receipts = await chats.get_receipts(ctx.db, view.chat.id, members, first, last)
     return History(
-        items=[Message.of(row, receipts.reached(row)) for row in rows],
+        items=await describe_messages(ctx, rows, receipts),
         total=total,
         skip=request.skip,
         limit=request.limit,
@@ -143,4 +165,5 @@ async def _access_own_message(ctx: Context, chat_id: int, seq: int) -> chats.Mes
 
 async def _describe(ctx: Context, talk: Talk, row: chats.Message) -> Message:
     receipts = await chats.get_receipts(ctx.db, talk.chat.id, talk.member_ids, row.seq, row.seq)
-    return Message.of(row, receipts.reached(row))
+    (message,) = await describe_messages(ctx, [row], receipts)
+    return message

@@ -4,33 +4,19 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field as Bounds
-from pydantic import StringConstraints
+from pydantic import StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from handlers.accounts.person import Person
+from handlers.uploads import Link, Upload
 from server.payload import Change, Id, Instant, PageRequest, Payload, Ref, Seq
 from storage import chat as chats
-from storage.chat import ChatStatus, Reached, Receipts, View
+from storage.chat import ChatStatus, Reached, View
 
+MAX_TEXT = 10_000
 Body = Annotated[
-    str, StringConstraints(min_length=1, max_length=10_000), Bounds(examples=["How are you?"])
+    str, StringConstraints(min_length=1, max_length=MAX_TEXT), Bounds(examples=["How are you?"])
 ]
-"""At most 10,000 characters."""
-
-
-class Attachment(Payload):
-    """A file of a message."""
-
-    id: Id
-    purpose: str
-    file_name: str
-    file_type: str
-    size: int
-    sha256: str
-    width: int | None
-    height: int | None
-    url: str
-    thumbnail_url: str | None
-    created_at: Instant
 
 
 class Message(Payload):
@@ -41,7 +27,7 @@ class Message(Payload):
     sender_id: Id
     client_ref: Ref
     text: str
-    attachments: list[Attachment]
+    attachments: list[Upload]
     created_at: Instant
     delivered_at: Instant | None
     read_at: Instant | None
@@ -49,14 +35,14 @@ class Message(Payload):
     deleted: bool
 
     @classmethod
-    def of(cls, row: chats.Message, reached: Reached) -> "Message":
+    def of(cls, row: chats.Message, reached: Reached, attachments: list[Upload]) -> "Message":
         return cls(
             chat_id=row.chat_id,
             seq=row.seq,
             sender_id=row.sender_id,
             client_ref=row.client_ref,
             text=row.text,
-            attachments=[],
+            attachments=attachments,
             created_at=row.created_at,
             delivered_at=reached.delivered_at,
             read_at=reached.read_at,
@@ -65,7 +51,7 @@ class Message(Payload):
         )
 
     @classmethod
-    def as_sent(cls, row: chats.Message, text: str) -> "Message":
+    def as_sent(cls, row: chats.Message, text: str, attachments: list[Upload]) -> "Message":
         """As it was when it was sent: what a repeated request is answered."""
         return cls(
             chat_id=row.chat_id,
@@ -73,7 +59,7 @@ class Message(Payload):
             sender_id=row.sender_id,
             client_ref=row.client_ref,
             text=text,
-            attachments=[],
+            attachments=attachments,
             created_at=row.created_at,
             delivered_at=None,
             read_at=None,
@@ -96,15 +82,14 @@ class Chat(Payload):
     created_at: Instant
 
     @classmethod
-    def of(cls, view: View, receipts: Receipts) -> "Chat":
-        last = view.last_message
+    def of(cls, view: View, last_message: Message | None, link: Link) -> "Chat":
         return cls(
             id=view.chat.id,
-            psychologist=Person.of(view.psychologist),
-            patient=Person.of(view.patient),
+            psychologist=Person.of(view.psychologist, link),
+            patient=Person.of(view.patient, link),
             status=ChatStatus(view.chat.status),
             last_seq=view.chat.last_seq,
-            last_message=Message.of(last, receipts.reached(last)) if last else None,
+            last_message=last_message,
             read_seq=view.member.read_seq,
             unread=view.member.unread,
             created_at=view.chat.created_at,
@@ -124,12 +109,26 @@ class GetChat(Payload):
 
 
 class SendMessage(Change):
-    """There are no uploads yet to be attached: the list must be empty."""
+    """A text, files (uploaded for a message by the sender, used nowhere yet), or both."""
 
     chat_id: Id
     client_ref: Ref
-    text: Body
-    upload_ids: list[Id] = Bounds(default_factory=list, max_length=0)
+    upload_ids: list[Id] = Bounds(default_factory=list, max_length=10, examples=[[]])
+    text: Annotated[str, StringConstraints(max_length=MAX_TEXT), Bounds(examples=["How are you?"])]
+
+    @field_validator("upload_ids")
+    @classmethod
+    def check_files(cls, upload_ids: list[int]) -> list[int]:
+        if len(set(upload_ids)) < len(upload_ids):
+            raise PydanticCustomError("repeated", "A file can be attached once")
+        return upload_ids
+
+    @field_validator("text")
+    @classmethod
+    def check_text(cls, text: str, info: ValidationInfo) -> str:
+        if not text and not info.data.get("upload_ids"):
+            raise PydanticCustomError("string_too_short", "A message has a text or files")
+        return text
 
 
 class EditMessage(Change):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, get_origin, get_type_hints
 
+from server.bodies import Redirect, Reply
 from server.catalog.kernel import ErrorAnswer, PushMeta
 from server.catalog.schemas import Schema, Schemas, collect_schemas, find_references
 from server.catalog.upkeep import UPKEEP
@@ -20,9 +21,11 @@ from server.catalog.wording import (
     list_errors,
     mark_call,
     slug,
+    takes_file,
 )
-from server.contract import PUBLIC, Call, Event, Namespace, Redirect, Reply, Route
+from server.contract import PUBLIC, Call, Event, Namespace, Route
 from server.errors import Error
+from server.forms import FILE
 from server.http import STREAM_RATE, StreamQuery
 from server.outgoing import Push
 
@@ -46,6 +49,13 @@ SECURITY = {
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": "The access token of a session.",
+    },
+    "link": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "signature",
+        "description": "A signed link, as it stands in an answer, opens its path for an hour or "
+        "two to whoever has it.",
     },
     "cookie": {
         "type": "apiKey",
@@ -141,6 +151,8 @@ def _describe_route(namespace: Namespace, route: Route, path: str, schemas: Sche
     operation = _describe_call(namespace, route, route.method.lower(), path)
     if is_in_query(route):
         parameters += _describe_query(asked, in_body, schemas)
+    elif takes_file(route):
+        operation["requestBody"] = _describe_form(asked, schemas)
     elif in_body:
         operation["requestBody"] = _describe_body(asked, schemas, without=in_path)
     if parameters:
@@ -160,6 +172,8 @@ def _describe_call(namespace: Namespace, call: Call, method: str, path: str) -> 
         "description": describe_call(call),
         **mark_call(call, list_errors(call, over_http=True)),
     }
+    if isinstance(call, Route) and call.signed:
+        operation["security"] = [{"bearer": []}, {"link": []}]
     if call.roles == PUBLIC:
         by_cookie = REFRESH_TOKEN in call.request.model_fields
         operation["security"] = [{}, {"cookie": []}] if by_cookie else []
@@ -175,6 +189,17 @@ def _describe_body(asked: Schema, schemas: Schemas, without: Sequence[str] = ())
         asked = shape | {"properties": fields, "required": needed}
         example = {name: value for name, value in example.items() if name not in without}
     return {"required": required, "content": {JSON: {"schema": asked, "example": example}}}
+
+
+def _describe_form(asked: Schema, schemas: Schemas) -> Document:
+    """The fields, and the file among them."""
+    shape = schemas.resolve(asked)
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    form = shape | {
+        "properties": shape["properties"] | {FILE: file},
+        "required": [*shape.get("required", ()), FILE],
+    }
+    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 
 
 def _describe_query(asked: Schema, names: Sequence[str], schemas: Schemas) -> Iterator[Document]:
@@ -195,9 +220,16 @@ def _field_schema(fields: Schema, name: str) -> Schema:
 
 def _describe_success(route: Route, schemas: Schemas) -> Document:
     returned = get_type_hints(route.function).get("return")
+    location = {"Location": {"schema": {"type": "string", "format": "uri"}}}
+    elsewhere = {"302": {"description": "Go on there.", "headers": location}}
     if returned is Redirect:
-        location = {"Location": {"schema": {"type": "string", "format": "uri"}}}
-        return {"302": {"description": "Go on there.", "headers": location}}
+        return elsewhere
+    if returned is Html:
+        return {"200": {"description": "A page.", "content": {"text/html": {}}}}
+    if returned == File | Redirect:
+        content: Document = {"*/*": {}}
+        part = {"description": "The range that was asked for.", "content": content}
+        return {"200": {"description": "The bytes.", "content": content}, "206": part, **elsewhere}
     if route.response is None:
         answer: Document = {"description": "Done."}
     else:

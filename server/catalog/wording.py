@@ -105,6 +105,8 @@ def list_errors(call: Call, *, over_http: bool) -> list[str]:
             codes.add("forbidden")
     if isinstance(call, Event) and issubclass(call.request, Change):
         codes.add("conflict")
+    if isinstance(call, Route) and call.signed:
+        codes.add("gone")
     if over_http and not is_in_query(call):
         codes |= {"too_large", "unsupported_type"}
     return [code for code in Error.known if code in codes]
@@ -112,7 +114,12 @@ def list_errors(call: Call, *, over_http: bool) -> list[str]:
 
 def is_in_query(call: Call) -> bool:
     """Whether the request travels in the query instead of the body."""
-    return isinstance(call, Route) and call.method == "GET"
+    return isinstance(call, Route) and call.in_query
+
+
+def takes_file(call: Call) -> bool:
+    """Whether the request is a form with a file."""
+    return isinstance(call, Route) and call.receives is not None
 
 
 def list_told(namespace: Namespace) -> tuple[Told, ...]:

@@ -7,12 +7,15 @@ from storage.chat.reading import (
     get_last_receipts,
     get_receipts,
     get_view,
+    is_shown_to,
+    list_attachments,
     list_messages,
     list_partners,
     list_unread,
     list_views,
 )
 from storage.chat.tables import (
+    Attachment,
     Chat,
     ChatStatus,
     Marker,
@@ -35,6 +38,7 @@ from storage.chat.writing import (
 )
 
 __all__ = [
+    "Attachment",
     "Chat",
     "ChatStatus",
     "Marker",
@@ -54,6 +58,8 @@ __all__ = [
     "get_message",
     "get_receipts",
     "get_view",
+    "is_shown_to",
+    "list_attachments",
     "list_messages",
     "list_partners",
     "list_unread",

@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from storage.accounts import User
-from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
+from storage.chat.tables import Attachment, Chat, ChatStatus, Marker, Member, Message, Receipt
+from storage.uploads import Upload
 
 MAX_CHATS = 1000
 """Chats with unread messages, or people to tell of presence, that are listed at once."""
@@ -103,6 +104,34 @@ async def list_messages(db: AsyncSession, chat_id: int, first: int, last: int) -
             .order_by(Message.seq)
         )
     )
+
+
+async def list_attachments(
+    db: AsyncSession, messages: Iterable[Message]
+) -> dict[tuple[int, int], list[Upload]]:
+    """The files of those messages that have any, by (chat_id, seq)."""
+    places = [(message.chat_id, message.seq) for message in messages if message.files]
+    files: dict[tuple[int, int], list[Upload]] = defaultdict(list)
+    if places:
+        rows = await db.execute(
+            select(Attachment, Upload)
+            .join(Upload, Upload.id == Attachment.upload_id)
+            .where(tuple_(Attachment.chat_id, Attachment.seq).in_(places))
+            .order_by(Attachment.chat_id, Attachment.seq, Attachment.place)
+        )
+        for attachment, upload in rows:
+            files[attachment.chat_id, attachment.seq].append(upload)
+    return files
+
+
+async def is_shown_to(db: AsyncSession, upload_id: int, user_id: int) -> bool:
+    """Whether a file is attached in a chat of this person's."""
+    found = await db.scalar(
+        select(Member.user_id)
+        .join(Attachment, Attachment.chat_id == Member.chat_id)
+        .where(Attachment.upload_id == upload_id, Member.user_id == user_id)
+    )
+    return found is not None
 
 
 async def get_receipts(

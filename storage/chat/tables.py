@@ -89,6 +89,23 @@ class Message(Table):
     created_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
     deleted: Mapped[bool] = mapped_column(default=False, server_default="0")
+    files: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class Attachment(Table):
+    """One file of a message, in its place among the others."""
+
+    __tablename__ = "attachments"
+    __table_args__ = (UniqueConstraint("upload_id"),)
+
+    chat_id: Mapped[int] = mapped_column(
+        big_integer, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True
+    )
+    seq: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    upload_id: Mapped[int] = mapped_column(
+        big_integer, ForeignKey("uploads.id", ondelete="CASCADE")
+    )
 
 
 class Receipt(Table):

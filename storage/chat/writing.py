@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
-from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
+from storage.chat.tables import Attachment, Chat, ChatStatus, Marker, Member, Message, Receipt
 from storage.database import insert
 
 
@@ -112,6 +112,7 @@ def add_message(
     text: str,
     client_ref: UUID,
     request_hash: str,
+    upload_ids: Sequence[int],
     now: datetime,
 ) -> Message:
     """Append a message; it reads everything before it, and is one more unread for the other."""
@@ -134,8 +135,13 @@ def add_message(
         created_at=now,
         edited_at=None,
         deleted=False,
+        files=len(upload_ids),
     )
     db.add(message)
+    db.add_all(
+        Attachment(chat_id=chat.id, seq=message.seq, place=place, upload_id=upload_id)
+        for place, upload_id in enumerate(upload_ids)
+    )
     return message
 
 
@@ -146,6 +152,7 @@ def delete_message(talk: Talk, message: Message) -> None:
         other.unread -= 1
     message.text = ""
     message.deleted = True
+    message.files = 0
 
 
 async def get_message(db: AsyncSession, chat_id: int, seq: int) -> Message | None:

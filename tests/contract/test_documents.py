@@ -13,6 +13,7 @@ from pydantic import Field as Bounds
 from pydantic import TypeAdapter
 
 from handlers import NAMESPACES
+from server.bodies import Redirect
 from server.calls import validate
 from server.catalog import attach_documents, render, write_documents
 from server.catalog.asyncapi import build_asyncapi
@@ -29,9 +30,10 @@ from server.catalog.wording import (
     is_spoken,
     list_told,
     slug,
+    takes_file,
 )
 from server.context import Context
-from server.contract import EVERYONE, PUBLIC, Asked, Call, Namespace, Redirect
+from server.contract import EVERYONE, PUBLIC, Asked, Call, Namespace
 from server.errors import Error
 from server.limits import Rate
 from server.outgoing import Push
@@ -149,10 +151,10 @@ def test_undeclared_names_are_nowhere() -> None:
 @pytest.mark.parametrize("call", CALLS)
 def test_example_of_request_is_accepted(call: Call) -> None:
     example = SCHEMAS.example(SCHEMAS.asked(call.request))
-    in_query = is_in_query(call)
-    if in_query:
+    as_strings = is_in_query(call) or takes_file(call)
+    if as_strings:
         example = {name: str(value) for name, value in example.items()}
-    validate(call.request, example, from_strings=in_query)
+    validate(call.request, example, from_strings=as_strings)
 
 
 @pytest.mark.parametrize("call", CALLS)

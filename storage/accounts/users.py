@@ -1,0 +1,88 @@
+"""People: found, added, changed."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.accounts.tables import Role, Status, User
+from storage.database import insert
+
+
+async def get_user(db: AsyncSession, user_id: int) -> User | None:
+    return await db.get(User, user_id)
+
+
+async def find_user(db: AsyncSession, email: str) -> User | None:
+    return (await db.scalars(select(User).where(User.email == email))).one_or_none()
+
+
+async def list_users(db: AsyncSession, user_ids: Collection[int]) -> dict[int, User]:
+    rows = await db.scalars(select(User).where(User.id.in_(user_ids)))
+    return {row.id: row for row in rows}
+
+
+async def find_oauth_user(db: AsyncSession, provider: str, subject: str) -> User | None:
+    return (
+        await db.scalars(
+            select(User).where(User.oauth_provider == provider, User.oauth_subject == subject)
+        )
+    ).one_or_none()
+
+
+async def add_user(
+    db: AsyncSession,
+    *,
+    email: str,
+    name: str,
+    role: Role,
+    status: Status,
+    locale: str,
+    now: datetime,
+    **credentials: Any,
+) -> User | None:
+    """The new user, or None when the address or the provider's subject is taken."""
+    values = {
+        "email": email,
+        "name": name,
+        "role": role,
+        "status": status,
+        "locale": locale,
+        "time_zone": "UTC",
+        "contacts": {},
+        "created_at": now,
+        **credentials,
+    }
+    return (
+        await db.scalars(insert(db, User).values(**values).on_conflict_do_nothing().returning(User))
+    ).one_or_none()
+
+
+async def update_user(db: AsyncSession, user_id: int, **values: Any) -> User:
+    return (
+        await db.scalars(
+            update(User)
+            .where(User.id == user_id)
+            .values(**values)
+            .returning(User)
+            .execution_options(populate_existing=True)
+        )
+    ).one()
+
+
+async def lock_user(db: AsyncSession, user_id: int) -> User:
+    """The user's row, which nobody else changes before this transaction ends."""
+    return (
+        await db.scalars(
+            select(User)
+            .where(User.id == user_id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        )
+    ).one()
+
+
+async def touch_user(db: AsyncSession, user_id: int, now: datetime) -> None:
+    await db.execute(update(User).where(User.id == user_id).values(last_seen_at=now))
