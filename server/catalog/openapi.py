@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, get_origin, get_type_hints
 
-from server.bodies import Redirect, Reply
+from server.bodies import File, Html, Redirect, Reply
 from server.catalog.kernel import ErrorAnswer, PushMeta
 from server.catalog.schemas import Schema, Schemas, collect_schemas, find_references
 from server.catalog.upkeep import UPKEEP
