@@ -17,6 +17,7 @@ from handlers import NAMESPACES, demo
 from handlers.accounts import people
 from jobs.broker import build_brokers
 from jobs.providers.mail import build_mailer
+from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
 from jobs.wakes import Wakes
 from jobs.worker import Worker
@@ -218,6 +219,8 @@ async def check(settings: Settings, arguments: argparse.Namespace) -> None:
             "database": lambda: check_database(runtime),
             "redis": lambda: check_redis(settings),
             "mail": runtime.mailer.check,
+            "push": runtime.pusher.check,
+            "blobs": runtime.blobs.check,
         }
         failed = False
         say(f"ok    settings: {settings.environment}")
@@ -287,7 +290,9 @@ async def create_key(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def make_runtime(settings: Settings) -> Runtime:
-    return build_runtime(settings, build_mailer(settings), build_google(settings))
+    return build_runtime(
+        settings, build_mailer(settings), build_pusher(settings), build_google(settings)
+    )
 
 
 def build_background(runtime: Runtime) -> list[contextlib.AbstractAsyncContextManager[object]]:
