@@ -1,5 +1,7 @@
 """devices, summaries, quiet hours, preferences and subscriptions"""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,18 +10,21 @@ down_revision = "0003"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True)
-SETTINGS = (
-    sa.Column("digest_times", sa.JSON(), server_default="[]", nullable=False),
-    sa.Column("digest_frequency", sa.String(length=10), server_default="off", nullable=False),
-    sa.Column("digest_weekday", sa.Integer(), nullable=True),
-    sa.Column("quiet_starts", sa.String(length=5), nullable=True),
-    sa.Column("quiet_ends", sa.String(length=5), nullable=True),
-)
+
+
+def list_settings() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("digest_times", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("digest_frequency", sa.String(length=10), server_default="off", nullable=False),
+        sa.Column("digest_weekday", sa.Integer(), nullable=True),
+        sa.Column("quiet_starts", sa.String(length=5), nullable=True),
+        sa.Column("quiet_ends", sa.String(length=5), nullable=True),
+    ]
 
 
 def upgrade() -> None:
-    for column in SETTINGS:
-        op.add_column("users", column.copy())
+    for column in list_settings():
+        op.add_column("users", column)
     op.add_column(
         "notifications", sa.Column("in_app", sa.Boolean(), server_default="1", nullable=False)
     )
@@ -74,5 +79,5 @@ def downgrade() -> None:
     with op.batch_alter_table("notifications", table_kwargs=kept) as notifications:
         notifications.drop_column("in_app")
     with op.batch_alter_table("users", table_kwargs=kept) as users:
-        for column in SETTINGS:
+        for column in list_settings():
             users.drop_column(column.name)
