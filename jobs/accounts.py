@@ -4,11 +4,11 @@ from handlers.accounts import mail_recovery, welcome
 from handlers.accounts.payloads import RecoveryMail, Registered
 from handlers.accounts.recovery import RESET_LIFETIME
 from handlers.care import claim_invitations
-from jobs.letters import write_letter
 from jobs.perform import implements
 from server import texts
 from server.auth import hash_token
 from server.context import Context
+from server.services import Mail
 from storage import accounts
 from storage.accounts import MAY_SIGN_IN
 
@@ -27,9 +27,8 @@ async def send_recovery(ctx: Context, payload: RecoveryMail) -> None:
         )
     link = f"{ctx.runtime.settings.public_url}/reset-password?token={token}"
     await ctx.runtime.mailer.send(
-        write_letter(
+        Mail(
             to=user.email,
-            locale=user.locale,
             subject=texts.get("mail.reset_subject", user.locale),
             text=texts.get("mail.reset_body", user.locale, name=user.name, link=link),
             message_id=f"reset.{ctx.job_id}",

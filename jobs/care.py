@@ -1,10 +1,10 @@
 """Care, later: invitations to people without an account."""
 
 from handlers.care import InvitationMail, mail_invitation
-from jobs.letters import write_letter
 from jobs.perform import implements
 from server import texts
 from server.context import Context
+from server.services import Mail
 from storage import accounts
 
 
@@ -17,9 +17,8 @@ async def send_invitation(ctx: Context, payload: InvitationMail) -> None:
         return
     values = {"psychologist": psychologist.name, "link": ctx.runtime.settings.public_url}
     await ctx.runtime.mailer.send(
-        write_letter(
+        Mail(
             to=payload.email,
-            locale=payload.locale,
             subject=texts.get("mail.invitation_subject", payload.locale, **values),
             text=texts.get("mail.invitation_body", payload.locale, **values),
             message_id=f"invitation.{ctx.job_id}",

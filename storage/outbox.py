@@ -148,16 +148,15 @@ def _insert_jobs(
         ]
     )
     new, is_running = statement.excluded, Job.claimed_until.is_not(None)
+    changes: dict[str, Any] = {"payload": new.payload, "revision": Job.revision + 1}
+    if move:
+        # The claim of one that runs goes on; after it the row is due at its new time.
+        changes["wake_at"] = case((is_running, Job.wake_at), else_=new.wake_at)
+        changes["due_at"] = new.due_at
+    else:
+        changes["due_at"] = case((is_running, new.due_at), else_=Job.due_at)
     return statement.on_conflict_do_update(
-        index_elements=[Job.job, Job.key],
-        index_where=text(_HAS_KEY),
-        set_={
-            "payload": new.payload,
-            "revision": Job.revision + 1,
-            "due_at": new.due_at if move else case((is_running, new.due_at), else_=Job.due_at),
-            # The claim of one that runs goes on; after it the row is due at its new time.
-            "wake_at": case((is_running, Job.wake_at), else_=new.wake_at if move else Job.wake_at),
-        },
+        index_elements=[Job.job, Job.key], index_where=text(_HAS_KEY), set_=changes
     ).returning(Job.id, Job.queue, Job.due_at)
 
 

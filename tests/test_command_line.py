@@ -170,6 +170,8 @@ async def test_check_says_what_works(shell: Shell) -> None:
         ["ok", "database:"],
         ["ok", "redis:"],
         ["ok", "mail:"],
+        ["ok", "push:"],
+        ["ok", "blobs:"],
     ]
     assert ("postgresql" if SCALED else "sqlite") in lines[1]
 
@@ -186,7 +188,14 @@ async def test_check_says_what_does_not_work(shell: Shell) -> None:
     )
     assert outcome.complaint == "run.py: something does not work"
     told = [line.split()[:2] for line in outcome.out.splitlines()]
-    assert told == [["ok", "settings:"], ["ok", "database:"], ["FAIL", "redis:"], ["FAIL", "mail:"]]
+    assert told == [
+        ["ok", "settings:"],
+        ["ok", "database:"],
+        ["FAIL", "redis:"],
+        ["FAIL", "mail:"],
+        ["ok", "push:"],
+        ["ok", "blobs:"],
+    ]
 
 
 async def test_check_says_that_migrations_are_missing(fresh: Backend) -> None:

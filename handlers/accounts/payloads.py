@@ -236,7 +236,7 @@ class UpdateQuietHours(Change):
     """Both or neither; they may span midnight."""
 
     starts: WallTime | None
-    ends: WallTime | None
+    ends: Annotated[WallTime | None, Bounds(examples=["07:00"])]
 
     @field_validator("ends")
     @classmethod
