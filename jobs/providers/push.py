@@ -100,15 +100,27 @@ class FirebasePusher:
 
         with self._opening:
             if self._app is None:
-                if self._url:
-                    whole = self._url if ":send" in self._url else self._url + SEND_PATH
-                    messaging._MessagingService.FCM_URL = whole  # noqa: SLF001 - no public way
                 self._app = firebase_admin.initialize_app(
                     credentials.Certificate(str(self._credentials)),
                     {"httpTimeout": TIMEOUT},
                     name=f"emotrack-{id(self)}",
                 )
+                self._configure(messaging._get_messaging_service(self._app))  # noqa: SLF001
             return self._app
+
+    def _configure(self, service: Any) -> None:
+        """What the library has no public way for: its address, and no retries of its own.
+
+        It would sleep in the thread for as long as FCM asks it to; our jobs wait in a row.
+        """
+        from requests.adapters import HTTPAdapter  # noqa: PLC0415
+
+        client, project = service._client, service._project_id  # noqa: SLF001
+        for scheme in ("https://fcm.googleapis.com", "https://", "http://"):
+            client.session.mount(scheme, HTTPAdapter(max_retries=0))
+        if self._url:
+            whole = self._url if ":send" in self._url else self._url + SEND_PATH
+            service._fcm_url = whole.format(project)  # noqa: SLF001
 
 
 def shorten(text: str) -> str:
