@@ -28,6 +28,7 @@ from server.context import Context
 from server.errors import Error
 from server.log import configure_logging
 from server.oidc import build_google
+from server.reports import build_report
 from server.runtime import Runtime, build_runtime
 from server.settings import Settings
 from storage import events
@@ -56,8 +57,12 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         sys.exit(f"run.py: {explain_settings(error)}")
-    configure_logging(settings.log_level, as_json=settings.environment == "production")
     try:
+        configure_logging(
+            settings.log_level,
+            as_json=settings.environment == "production",
+            report=build_report(settings),
+        )
         run_async(arguments.run(settings, arguments))
     except CannotDo as problem:
         sys.exit(f"run.py: {problem}")

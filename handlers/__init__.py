@@ -1,6 +1,6 @@
 """What happens when a client asks: events and routes, one module per noun."""
 
-from handlers import accounts, care, chat, notifications, uploads
+from handlers import accounts, admin, care, chat, notifications, uploads
 
 NAMESPACES = (
     accounts.account,
@@ -8,4 +8,5 @@ NAMESPACES = (
     chat.chat,
     notifications.notifications,
     uploads.uploads,
+    admin.admin,
 )

@@ -78,22 +78,32 @@ async def perform(runtime: Runtime, job_id: int) -> None:
         row = await outbox.claim_job(ctx.db, job_id, now=ctx.now, lease=LEASE)
     if row is None:
         return
-    structlog.contextvars.bind_contextvars(request_id=row.request_id, job=row.job)
+    structlog.contextvars.bind_contextvars(request_id=row.request_id, job=row.job, job_id=row.id)
     if row.crashes >= MAX_CRASHES:
         await _bury(runtime, row, "crashed")
         return
+    metrics.job_lag.labels(row.queue).observe((ctx.now - row.due_at).total_seconds())
+    with (
+        metrics.jobs_running.labels(row.queue).track_inprogress(),
+        metrics.job_seconds.labels(row.job).time(),
+    ):
+        await _attempt(runtime, row)
+
+
+async def _attempt(runtime: Runtime, row: outbox.Job) -> None:
     try:
         async with asyncio.timeout(TIMEOUT), _renewed(runtime, row):
             await _run(runtime, row)
     except asyncio.CancelledError:
         with contextlib.suppress(Exception):
             await asyncio.shield(_hand_back(runtime, row))
+        metrics.jobs_done.labels(row.job, "handed_back").inc()
         raise
     except ClaimLost:
         log.warning("job.claim_lost")
         metrics.jobs_done.labels(row.job, "lost").inc()
-    except GiveUp as reason:
-        await _bury(runtime, row, str(reason))
+    except GiveUp as error:
+        await _bury(runtime, row, str(error), error)
     except Exception as error:
         await _try_again(runtime, row, error)
     else:
@@ -134,8 +144,7 @@ async def _renewed(runtime: Runtime, row: outbox.Job) -> AsyncIterator[None]:
 async def _try_again(runtime: Runtime, row: outbox.Job, error: Exception) -> None:
     kind = type(error).__name__
     if row.failures + 1 >= MAX_FAILURES:
-        log.error("job.failed_at_last", exc_info=error)
-        await _bury(runtime, row, kind)
+        await _bury(runtime, row, kind, error)
         return
     log.warning("job.failed", error=kind, failures=row.failures + 1)
     metrics.jobs_done.labels(row.job, "failed").inc()
@@ -149,8 +158,10 @@ def _backoff(failures: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
 
 
-async def _bury(runtime: Runtime, row: outbox.Job, reason: str) -> None:
-    log.error("job.dead", reason=reason)
+async def _bury(
+    runtime: Runtime, row: outbox.Job, reason: str, error: Exception | None = None
+) -> None:
+    log.error("job.dead", reason=reason, exc_info=error)
     metrics.jobs_done.labels(row.job, "dead").inc()
     async with Context.open(runtime) as ctx:
         await outbox.bury_job(ctx.db, row, now=ctx.now, error=reason)

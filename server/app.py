@@ -1,18 +1,17 @@
 """The server: what it is made of, and in which order it starts and stops."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aiohttp import web
-from sqlalchemy import text
 
 from server.batches import Batches
 from server.catalog import attach_documents
 from server.contract import Namespace, by_name
 from server.delivery import Delivery
 from server.dispatch import Dispatch, Turns
-from server.http import MAX_BODY, Http, allow_origins, get_metrics, map_errors
+from server.health import attach_health
+from server.http import MAX_BODY, Http, allow_origins, map_errors, name_request, tell_name
 from server.log import get_logger
 from server.runtime import Runtime
 from server.transport import Transport
@@ -35,14 +34,13 @@ def build_app(
     transport = Transport(origins, dispatch, Turns, http.read_caller)
 
     app = web.Application(
-        middlewares=[allow_origins(origins), map_errors], client_max_size=MAX_BODY
+        middlewares=[name_request, allow_origins(origins), map_errors], client_max_size=MAX_BODY
     )
+    app.on_response_prepare.append(tell_name)
     transport.attach(app)
     http.attach(app)
     attach_documents(app, namespaces, runtime.settings.public_url)
-    app.router.add_get("/health/live", _answer_alive)
-    app.router.add_get("/health/ready", _answer_readiness(runtime))
-    app.router.add_get("/metrics", get_metrics)
+    attach_health(app, runtime, transport.count, delivery.count)
 
     async def live(app: web.Application) -> AsyncIterator[None]:
         await delivery.start(transport)
@@ -63,22 +61,3 @@ def build_app(
     app.cleanup_ctx.append(live)
     app.on_shutdown.append(leave)
     return app
-
-
-async def _answer_alive(request: web.Request) -> web.Response:
-    return web.json_response({"status": "alive"})
-
-
-def _answer_readiness(runtime: Runtime) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
-        bus = "ok" if runtime.bus.healthy else "degraded"
-        try:
-            async with asyncio.timeout(3), runtime.database.session(write=False) as db:
-                await db.execute(text("SELECT 1"))
-        except Exception as error:
-            log.warning("health.database", error=type(error).__name__)
-            body = {"status": "unavailable", "database": "unavailable", "bus": bus}
-            return web.json_response(body, status=503)
-        return web.json_response({"status": "ready", "database": "ok", "bus": bus})
-
-    return answer

@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from server.calls import Request, dump, full_name, guarded, perform, translate
+import structlog
+
+from server.calls import Request, dump, full_name, guarded, perform
 from server.context import Caller, Context, new_unit
 from server.contract import Asked, Event, Namespace
 from server.errors import Error, Unavailable
@@ -58,6 +60,8 @@ class Line:
         return future
 
     async def _run(self) -> None:
+        # Nobody's request yet: whoever came first is one of many.
+        structlog.contextvars.clear_contextvars()
         while self._waiting:
             size = min(self._event.batch, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]
@@ -68,7 +72,14 @@ class Line:
         self._running = None
 
     async def _answer(self, requests: Sequence[Request]) -> list[str | Error]:
-        answers = await guarded(f"{full_name(self._event)} batch", lambda: self._perform(requests))
+        caller = requests[0].caller if len(requests) == 1 else Caller()
+        with structlog.contextvars.bound_contextvars(
+            request_id=caller.request_id,
+            request_ids=[request.caller.request_id for request in requests],
+        ):
+            answers = await guarded(
+                f"{full_name(self._event)} batch", lambda: self._perform(requests, caller)
+            )
         if not isinstance(answers, Error):
             return answers
         if len(requests) == 1 or (answers.retryable and answers.code != "internal"):
@@ -76,11 +87,10 @@ class Line:
         # One of them spoiled it for all; alone, each gets what it deserves.
         return [(await self._answer([request]))[0] for request in requests]
 
-    async def _perform(self, requests: Sequence[Request]) -> list[str | Error]:
+    async def _perform(self, requests: Sequence[Request], caller: Caller) -> list[str | Error]:
         asked: list[Asked[Any]] = [
             Asked(request.user, request.payload) for request in requests if request.user
         ]
-        caller = requests[0].caller if len(requests) == 1 else Caller()
         now = self._runtime.clock()
 
         async def run(unit: Unit) -> list[Any]:
@@ -91,6 +101,4 @@ class Line:
             return answers
 
         answers = await run_unit(lambda: new_unit(self._runtime, now, caller, None), run)
-        return [
-            translate(answer) if isinstance(answer, Error) else dump(answer) for answer in answers
-        ]
+        return [answer if isinstance(answer, Error) else dump(answer) for answer in answers]

@@ -152,7 +152,7 @@ async def guarded(
         async with asyncio.timeout(timeout):
             outcome = await work()
     except Exception as error:
-        outcome = translate(error)
+        outcome = translate(name, error)
     count_call(name, outcome)
     metrics.call_seconds.labels(name).observe(perf_counter() - started)
     if at_least:
@@ -166,13 +166,13 @@ def count_call(name: str, outcome: object) -> None:
     log.debug("call", call=name, outcome=code)
 
 
-def translate(error: Exception) -> Error:
+def translate(name: str, error: Exception) -> Error:
     if isinstance(error, Error):
         return error
     if is_unavailable(error):
-        log.warning("call.unavailable", error=type(error).__name__)
+        log.warning("call.unavailable", call=name, error=type(error).__name__)
         return Unavailable(retry_after=1)
-    log.error("call.failed", exc_info=error)
+    log.error("call.failed", call=name, exc_info=error)
     return Internal()
 
 

@@ -1,6 +1,8 @@
 """From bus and log to sockets: every push once, in order, whatever gets lost on the way."""
 
 import asyncio
+import contextvars
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -114,6 +116,7 @@ class Feed:
             self._as_of[notice.event] = notice.as_of
         if self._started:
             self._client.send(_encode(notice), may_be_dropped=True)
+            metrics.delivered.labels("signal").inc()
 
     def behind(self, head: int) -> None:
         if self._started and head > self._known:
@@ -133,7 +136,10 @@ class Feed:
 
     def _catch_up(self, cause: str, patience: float) -> None:
         if self._catching_up is None:
-            self._catching_up = asyncio.create_task(self._run(cause, patience))
+            # Nobody's request: it must not carry the id of the one that happened to start it.
+            self._catching_up = asyncio.create_task(
+                self._run(cause, patience), context=contextvars.Context()
+            )
 
     async def _run(self, cause: str, patience: float) -> None:
         try:
@@ -142,8 +148,7 @@ class Feed:
                 self._send_early()
             if self._last < self._known:
                 metrics.catch_ups.labels(cause).inc()
-            while self._last < self._known and self._client.present:
-                await self._replay_page()
+                await self._replay()
             self._early = {seq: n for seq, n in self._early.items() if seq > self._last}
         except Exception as error:
             # The next check of the tail tries again.
@@ -152,7 +157,14 @@ class Feed:
         finally:
             self._catching_up = None
 
-    async def _replay_page(self) -> None:
+    async def _replay(self) -> None:
+        rows = 0
+        with metrics.catch_up_seconds.time():
+            while self._last < self._known and self._client.present:
+                rows += await self._replay_page()
+        metrics.catch_up_rows.observe(rows)
+
+    async def _replay_page(self) -> int:
         stream = (self._client.user.id, self.namespace)
         page = await self._delivery.read(*stream, self._last)
         if not page or page[0].seq != self._last + 1:
@@ -161,11 +173,12 @@ class Feed:
                 raise LookupError("the log has a gap")
             self._last = self._known = start.head
             self._delivery.announce(self._client, start)
-            return
+            return 0
         for notice in page:
             self._send(notice, live=False)
         if self._known > self._last:
             await asyncio.wait_for(self._client.wire.queue.drained(), DRAIN_TIMEOUT)
+        return len(page)
 
 
 class Delivery:
@@ -285,6 +298,11 @@ class Delivery:
 
     def measure(self, at: datetime) -> None:
         metrics.delivery_lag.observe((self._runtime.clock() - at).total_seconds())
+
+    def count(self) -> None:
+        joined = Counter(feed.namespace for _, feed in self._feeds.values())
+        for namespace in self._namespaces:
+            metrics.sockets.labels(namespace).set(joined[namespace])
 
     # -- What the bus says --
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import structlog
 from pydantic import Field as Bounds
 
+from server import metrics
 from server.auth import Claims, new_id
 from server.batches import Batches
 from server.calls import (
@@ -108,6 +109,7 @@ class Dispatch:
     def ask(self, client: Client, ask: Ask) -> None:
         turns: Turns = client.turns
         if len(turns.waiting) >= MAX_TURNS:
+            metrics.rate_limited.labels("turns").inc()
             self._answer(client, ask, RateLimited(retry_after=1))
             return
         turns.waiting.append(ask)
@@ -200,17 +202,14 @@ class Dispatch:
             client.turns.running = None
 
     async def _take_turn(self, client: Client, ask: Ask) -> None:
-        caller = replace(client.connection.caller, request_id=new_id())
-        structlog.contextvars.bind_contextvars(request_id=caller.request_id)
         event = self._namespaces[client.namespace].events.get(ask.name)
         if event is not None and event.batch:
-            await self._take_together(client, event, ask, caller)
+            await self._take_together(client, event, ask)
         else:
-            self._answer(client, ask, await self._take(client, event, ask, caller))
+            self._answer(client, ask, await self._take(client, event, ask))
 
-    async def _take(
-        self, client: Client, event: Event | None, ask: Ask, caller: Caller
-    ) -> str | Error:
+    async def _take(self, client: Client, event: Event | None, ask: Ask) -> str | Error:
+        caller = _new_caller(client)
         if ask.name == REFRESH:
             return await guarded(REFRESH, lambda: self.renew(client, ask))
         if event is None or ask.name in RESERVED:
@@ -227,23 +226,23 @@ class Dispatch:
             raise TokenExpired
         return await admit(self._runtime, event, caller, client.user, _payload(ask))
 
-    async def _take_together(
-        self, client: Client, event: Event, first: Ask, caller: Caller
-    ) -> None:
+    async def _take_together(self, client: Client, event: Event, first: Ask) -> None:
         """Neighbours of one batched event may run at once: a batch keeps their order."""
         asks = [first]
         waiting = client.turns.waiting
         while waiting and waiting[0].name == first.name and len(asks) < event.batch:
             asks.append(waiting.popleft())
-        answers: list[tuple[Ask, asyncio.Future[str | Error] | Error]] = []
+        answers: list[tuple[Ask, Caller, asyncio.Future[str | Error] | Error]] = []
         for ask in asks:
+            caller = _new_caller(client)
             try:
                 request = await self._admit(client, event, ask, caller)
-                answers.append((ask, self._batches.ask(event, request)))
+                answers.append((ask, caller, self._batches.ask(event, request)))
             except Exception as error:
-                answers.append((ask, translate(error)))
-        for ask, coming in answers:
+                answers.append((ask, caller, translate(full_name(event), error)))
+        for ask, caller, coming in answers:
             answer = coming if isinstance(coming, Error) else await coming
+            structlog.contextvars.bind_contextvars(request_id=caller.request_id)
             count_call(full_name(event), answer)
             self._answer(client, ask, answer)
 
@@ -262,6 +261,13 @@ class Dispatch:
         elif answer.code in ("invalid", "unknown_event"):
             # Nobody would ever hear of this mistake otherwise.
             client.connection.refuse(answer.code)
+
+
+def _new_caller(client: Client) -> Caller:
+    """Each request has an id of its own, which its lines in the log carry from here on."""
+    caller = replace(client.connection.caller, request_id=new_id())
+    structlog.contextvars.bind_contextvars(request_id=caller.request_id)
+    return caller
 
 
 def _payload(ask: Ask) -> Any:

@@ -11,9 +11,9 @@ import structlog
 from aiohttp import web
 from pydantic import Field as Bounds
 
-from server import metrics, texts
+from server import texts
 from server.answers import refuse, respond, write_json
-from server.auth import Identity
+from server.auth import Identity, new_id
 from server.batches import Batches
 from server.bodies import Receives
 from server.bus import Notice
@@ -50,6 +50,7 @@ MAX_BODY = 256 * 1024
 MAX_WAIT = 30
 STREAM_RATE = Rate(120, per=60)
 SIGNATURE = ("expires", "signature")
+REQUEST_ID = web.RequestKey("request_id", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -90,6 +91,7 @@ class Http:
             user_agent=_printable(request.headers.get("User-Agent", ""))[:200],
             locale=texts.choose(request.headers.get("Accept-Language", "")),
             cookies=request.cookies,
+            request_id=request[REQUEST_ID],
         )
 
     def _serve(self, route: Route) -> Handler:
@@ -102,7 +104,6 @@ class Http:
                 return await self._take(http_request, route, caller)
 
             caller = self.read_caller(http_request)
-            structlog.contextvars.bind_contextvars(request_id=caller.request_id)
             timeout = RECEIVE_TIMEOUT if route.receives else TIMEOUT
             answer = await guarded(route.name, work, at_least=route.at_least, timeout=timeout)
             return respond(route, answer, caller, secure=secure)
@@ -146,7 +147,6 @@ class Http:
     async def _post_event(self, http_request: web.Request) -> web.StreamResponse:
         """Any declared event, one at a time; the answer is the socket's."""
         caller = self.read_caller(http_request)
-        structlog.contextvars.bind_contextvars(request_id=caller.request_id)
         names = http_request.match_info
         namespace = self._namespaces.get(f"/{names['namespace']}")
         event = namespace.events.get(names["event"]) if namespace else None
@@ -243,6 +243,20 @@ class _Waiter:
 
 
 @web.middleware
+async def name_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Each request gets an id, whatever it may bring as one: its lines in the log carry it."""
+    request[REQUEST_ID] = new_id()
+    structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
+    return await handler(request)
+
+
+async def tell_name(request: web.Request, response: web.StreamResponse) -> None:
+    """Files and web sockets write their headers themselves, hence no middleware."""
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+
+
+@web.middleware
 async def map_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """aiohttp's own refusals look like all others."""
     try:
@@ -270,14 +284,11 @@ def allow_origins(origins: tuple[str, ...]) -> Any:
             response.headers["Access-Control-Allow-Credentials"] = "true"
             response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
+            response.headers["Access-Control-Expose-Headers"] = "X-Request-Id"
             response.headers["Vary"] = "Origin"
         return response
 
     return cors
-
-
-async def get_metrics(request: web.Request) -> web.Response:
-    return web.Response(body=metrics.expose(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 def _read_variables(request: web.Request, *, as_text: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.asyncio import ConnectionPool
 
+from server import metrics
 from server.errors import RateLimited
 from server.log import get_logger
 
@@ -74,5 +75,6 @@ class Limiter:
         strategy: MovingWindowRateLimiter, item: RateLimitItemPerSecond, key: tuple[str, ...]
     ) -> None:
         if not await strategy.hit(item, *key):
+            metrics.rate_limited.labels(key[0]).inc()
             window = await strategy.get_window_stats(item, *key)
             raise RateLimited(retry_after=window.reset_time - time.time())

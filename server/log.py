@@ -3,10 +3,11 @@
 import logging
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SECRET = frozenset(
     {
@@ -32,7 +33,11 @@ _SECRET = frozenset(
 )
 
 
-def configure_logging(level: str, *, as_json: bool) -> None:
+Report = Callable[[Mapping[str, Any], BaseException | None], None]
+"""Told of every line that is an error: the line, and what was raised, if anything."""
+
+
+def configure_logging(level: str, *, as_json: bool, report: Report | None = None) -> None:
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[
@@ -40,6 +45,7 @@ def configure_logging(level: str, *, as_json: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             redact,
+            *([reporting(report)] if report else []),
             show_trace,
             renderer,
         ],
@@ -68,16 +74,29 @@ def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return {key: _clean(key, value) for key, value in event.items()}
 
 
+def reporting(report: Report) -> Processor:
+    def process(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        if event["level"] in ("error", "critical"):
+            report(event, _find_error(event.get("exc_info")))
+        return event
+
+    return process
+
+
 def show_trace(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Where an error came from. Its message is left out: drivers quote what people wrote."""
-    error = event.pop("exc_info", None)
-    if error is True:
-        error = sys.exc_info()[1]
-    if isinstance(error, BaseException):
+    error = _find_error(event.pop("exc_info", None))
+    if error is not None:
         frames = traceback.extract_tb(error.__traceback__)
         event["error"] = type(error).__name__
         event["trace"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     return event
+
+
+def _find_error(given: Any) -> BaseException | None:
+    """What `exc_info` means: an exception, or True for the one that is being handled."""
+    error = sys.exc_info()[1] if given is True else given
+    return error if isinstance(error, BaseException) else None
 
 
 def _clean(key: str, value: Any) -> Any:

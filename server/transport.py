@@ -257,13 +257,17 @@ class Transport:
             if connection.identity is not None and connection.identity.session_id in session_ids
         ]
 
+    def count(self) -> None:
+        upgraded = sum(connection.wire.upgraded for connection in self._connections.values())
+        metrics.connections.labels("websocket").set(upgraded)
+        metrics.connections.labels("polling").set(len(self._connections) - upgraded)
+
     async def stop(self) -> None:
         await self.engine.stop()
 
     async def _opened(self, sid: str, environ: dict[str, Any]) -> None:
         caller = self._read_caller(environ["aiohttp.request"])
         wire = self.engine.sockets[sid]
-        metrics.connections.inc()
         self._connections[sid] = Connection(wire, caller, self._door, self._new_turns)
 
     async def _received(self, sid: str, data: str | bytes) -> None:
@@ -278,7 +282,6 @@ class Transport:
     async def _closed(self, sid: str, reason: str) -> None:
         connection = self._connections.pop(sid, None)
         if connection is not None:
-            metrics.connections.dec()
             connection.close()
 
 

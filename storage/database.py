@@ -1,13 +1,14 @@
 """One way to PostgreSQL and SQLite: engines, pools and their limits."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 Item = TypeVar("Item")
 
@@ -29,6 +30,19 @@ _REFUSED_TO_WAIT = {"55P03", "57014", "25P03"}
 _PLAN_OUTDATED = "InvalidCachedStatementError"
 
 
+class Pool(AsyncAdaptedQueuePool):
+    """The usual pool, which can tell how many wait for a connection."""
+
+    waiting = 0
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        self.waiting += 1
+        try:
+            return super()._do_get()
+        finally:
+            self.waiting -= 1
+
+
 class Database:
     """A writer and a reader of one database.
 
@@ -45,6 +59,14 @@ class Database:
         else:
             self.writer = self.reader = _postgresql_engine(self.url)
 
+    @property
+    def pools(self) -> dict[str, Pool]:
+        """Each pool once, for those who watch them."""
+        engines = {"writer": self.writer, "reader": self.reader}
+        if self.reader is self.writer:
+            del engines["reader"]
+        return {name: cast("Pool", engine.pool) for name, engine in engines.items()}
+
     def session(self, *, write: bool) -> AsyncSession:
         """A session that takes a connection at its first statement, not before."""
         return AsyncSession(self.writer if write else self.reader, expire_on_commit=False)
@@ -56,7 +78,7 @@ class Database:
 
 def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT
+        url, poolclass=Pool, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -77,6 +99,7 @@ def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
 def _postgresql_engine(url: URL) -> AsyncEngine:
     return create_async_engine(
         url,
+        poolclass=Pool,
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,

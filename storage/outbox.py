@@ -318,6 +318,32 @@ async def drop_dead_jobs(
     return list(await db.scalars(delete(DeadJob).where(wanted).returning(DeadJob)))
 
 
+async def revive_dead_jobs(
+    db: AsyncSession, *, now: datetime, ids: Collection[int] | None = None, limit: int = 1000
+) -> list[DeadJob]:
+    """Put dead jobs back into the outbox, due at once; the ones that were there.
+
+    One whose key somebody has asked for again stays out: the pending one does its work.
+    """
+    dead = await drop_dead_jobs(db, ids=ids, limit=limit)
+    rows = [
+        {
+            "id": row.id,
+            "job": row.job,
+            "key": row.key,
+            "queue": row.queue,
+            "payload": row.payload,
+            "request_id": row.request_id,
+            "due_at": now,
+            "wake_at": now,
+        }
+        for row in sorted(dead, key=lambda row: (row.job, row.key or "", row.id))
+    ]
+    if rows:
+        await db.execute(insert(db, Job).on_conflict_do_nothing(), rows)
+    return dead
+
+
 async def prune_dead_jobs(db: AsyncSession, before: datetime) -> None:
     await db.execute(delete(DeadJob).where(DeadJob.died_at < before))
 

@@ -50,7 +50,12 @@ class Bus(Protocol):
     """At most once, unordered: a hint. What must arrive is in the event log."""
 
     @property
-    def healthy(self) -> bool: ...
+    def healthy(self) -> bool:
+        """Whether others can be heard; without a listener, whether they can be told."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages published here and not sent yet."""
 
     async def start(self, listener: Listener | None = None) -> None:
         """Begin to send, and with a listener to receive: a worker has no sockets to tell."""

@@ -9,6 +9,7 @@ class MemoryBus:
     """Hands every message straight to the one listener there is."""
 
     healthy = True
+    waiting = 0
 
     def __init__(self) -> None:
         self._listener: Listener | None = None

@@ -59,6 +59,7 @@ class RedisBus:
     async def start(self, listener: Listener | None = None) -> None:
         self._listener = listener
         self._tasks = [asyncio.create_task(self._send())]
+        self.healthy = listener is None
         if listener is not None:
             self._tasks += [
                 asyncio.create_task(self._stay_subscribed()),
@@ -74,11 +75,17 @@ class RedisBus:
         await self._redis.aclose()
         await self._subscriber.aclose()
 
+    @property
+    def waiting(self) -> int:
+        return len(self._outgoing)
+
     def publish(self, messages: Sequence[Message]) -> None:
         for message in messages:
             # People on this instance do not wait for Redis, nor miss anything when it is away.
             if message.user_id in self._wanted and self._listener is not None:
                 self._listener.receive(message)
+            if len(self._outgoing) == OUTGOING:
+                metrics.bus_lost.inc()
             self._outgoing.append(message)
         self._published.set()
 
@@ -197,11 +204,16 @@ class RedisBus:
             while self._outgoing:
                 message = self._outgoing.popleft()
                 pipe.publish(self._channel(message.user_id), self._encode(message))
+            # Afterwards the pipeline has forgotten.
+            count, sent = len(pipe), True
             try:
                 await pipe.execute()
             except (RedisError, OSError) as error:
-                metrics.bus_lost.inc(len(pipe))
+                sent = False
                 log.warning("bus.publish_failed", error=type(error).__name__)
+            (metrics.bus_published if sent else metrics.bus_lost).inc(count)
+            if self._listener is None:
+                self.healthy = sent
 
     def _encode(self, message: Message) -> bytes:
         if isinstance(message, Cut):
@@ -294,6 +306,7 @@ class RedisBus:
         elif kind == "message" and is_person and self._listener is not None:
             message = self._decode(user_id, raw["data"])
             if message is not None:
+                metrics.bus_received.inc()
                 self._listener.receive(message)
 
     def _channel(self, user_id: int) -> str:

@@ -24,7 +24,8 @@ and namespace, and sent again to whoever says where they stopped. A signal is se
 is there, and may be lost.
 
 Every answer is `{"data": …}` or `{"error": …}`. A request that changes something takes a
-`client_ref`: repeated with the same one it is done once and gets the first answer again."""
+`client_ref`: repeated with the same one it is done once and gets the first answer again. Over HTTP
+each answer has an `X-Request-Id`, by which operators find what became of the request."""
 
 
 def is_spoken(namespace: Namespace) -> bool:
