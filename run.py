@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import itertools
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,10 +14,11 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from handlers import NAMESPACES, demo
+from handlers import NAMESPACES, admin, demo
 from handlers.accounts import people
 from jobs.broker import build_brokers
 from jobs.providers.mail import build_mailer
+from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
 from jobs.wakes import Wakes
 from jobs.worker import Worker
@@ -25,12 +27,13 @@ from server.catalog import write_documents
 from server.catalog.variables import write_settings
 from server.context import Context
 from server.errors import Error
+from server.health import build_metrics_app
 from server.log import configure_logging
 from server.oidc import build_google
 from server.reports import build_report
 from server.runtime import Runtime, build_runtime
 from server.settings import Settings
-from storage import events
+from storage import events, outbox
 from storage.accounts import Role, Status
 from storage.exclusive import AlreadyRunning, sole_instance
 from storage.upgrade import upgrade
@@ -44,6 +47,7 @@ with contextlib.suppress(ImportError):
 
 ROOT = Path(__file__).parent
 SHUTDOWN_TIMEOUT = 5.0
+MAX_LISTED = 100
 
 
 class CannotDo(Exception):
@@ -82,6 +86,11 @@ def build_parser() -> argparse.ArgumentParser:
     for name, run, about in (
         ("worker", work, "do jobs; as many as you like (with REDIS_URL)"),
         ("scheduler", schedule, "wake workers when jobs are due; one or several (with REDIS_URL)"),
+    ):
+        command = commands.add_parser(name, help=about)
+        command.add_argument("--metrics-port", type=int, help="where to answer Prometheus")
+        command.set_defaults(run=run)
+    for name, run, about in (
         ("migrate", migrate, "bring the database up to date"),
         ("seed", seed, "demo people and content (development only)"),
         ("check", check, "what works and what does not"),
@@ -90,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=about).set_defaults(run=run)
     add_user_actions(commands.add_parser("user", help="accounts, for operators"))
+    add_job_actions(commands.add_parser("jobs", help="jobs that were given up"))
     return parser
 
 
@@ -118,12 +128,30 @@ def add_user_actions(parser: argparse.ArgumentParser) -> None:
         action.set_defaults(run=run)
 
 
+def add_job_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="as lines of JSON, the latest first")
+    listing.add_argument("--job", help="only this kind")
+    listing.set_defaults(run=list_jobs)
+    for name, settle, about in (
+        ("retry", admin.retry_jobs, "try them again, from their first attempt on"),
+        ("drop", admin.drop_jobs, "forget them"),
+    ):
+        action = actions.add_parser(name, help=about)
+        action.add_argument("ids", nargs="*", type=int, metavar="ID")
+        action.add_argument("--all", action="store_true")
+        action.set_defaults(run=settle_jobs, settle=settle)
+
+
 # -- Serving --
 
 
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     given = {name: getattr(arguments, name) for name in ("host", "port")}
     settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
+    if "public_url" not in settings.model_fields_set and settings.port:
+        here = f"http://{settings.host}:{settings.port}"
+        settings = settings.model_copy(update={"public_url": here})
     async with claim(settings):
         await upgrade(settings.database)
         runtime = make_runtime(settings)
@@ -163,7 +191,7 @@ def announce(settings: Settings, runner: web.AppRunner) -> None:
 
 
 async def work(settings: Settings, arguments: argparse.Namespace) -> None:
-    async with run_apart(settings) as runtime:
+    async with run_apart(settings, arguments) as runtime:
         brokers = build_brokers(runtime.settings)
         async with Wakes(runtime, brokers), Worker(runtime, brokers):
             say("Emotrack's worker is ready")
@@ -172,7 +200,7 @@ async def work(settings: Settings, arguments: argparse.Namespace) -> None:
 
 async def schedule(settings: Settings, arguments: argparse.Namespace) -> None:
     async with (
-        run_apart(settings) as runtime,
+        run_apart(settings, arguments) as runtime,
         Wakes(runtime, build_brokers(runtime.settings)),
         Scheduler(runtime),
     ):
@@ -181,17 +209,22 @@ async def schedule(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 @contextlib.asynccontextmanager
-async def run_apart(settings: Settings) -> AsyncIterator[Runtime]:
+async def run_apart(settings: Settings, arguments: argparse.Namespace) -> AsyncIterator[Runtime]:
     """The runtime of a process without sockets, which may tell people things all the same."""
     if settings.redis is None:
         raise CannotDo("without REDIS_URL jobs run inside the server")
     await upgrade(settings.database)
     async with runtime_of(settings) as runtime:
+        runner = web.AppRunner(build_metrics_app(runtime), access_log=None)
+        await runner.setup()
         await runtime.bus.start()
         try:
+            if arguments.metrics_port is not None:
+                await web.TCPSite(runner, settings.host, arguments.metrics_port).start()
             yield runtime
         finally:
             await runtime.bus.stop()
+            await runner.cleanup()
 
 
 async def wait_for_signal() -> None:
@@ -223,6 +256,8 @@ async def check(settings: Settings, arguments: argparse.Namespace) -> None:
             "database": lambda: check_database(runtime),
             "redis": lambda: check_redis(settings),
             "mail": runtime.mailer.check,
+            "push": runtime.pusher.check,
+            "blobs": runtime.blobs.check,
         }
         failed = False
         say(f"ok    settings: {settings.environment}")
@@ -288,11 +323,36 @@ async def create_key(settings: Settings, arguments: argparse.Namespace) -> None:
     say(f'{{"client_id":"{key_id}","client_secret":"{secret}"}}')
 
 
+async def list_jobs(settings: Settings, arguments: argparse.Namespace) -> None:
+    async with runtime_of(settings) as runtime, Context.open(runtime, write=False) as ctx:
+        for skip in itertools.count(step=MAX_LISTED):
+            rows, _ = await outbox.list_dead_jobs(
+                ctx.db, skip=skip, limit=MAX_LISTED, job=arguments.job
+            )
+            for row in rows:
+                say(admin.DeadJob.of(row).model_dump_json())
+            if len(rows) < MAX_LISTED:
+                break
+
+
+async def settle_jobs(settings: Settings, arguments: argparse.Namespace) -> None:
+    if bool(arguments.ids) == arguments.all:
+        raise CannotDo("say which ones: their ids, or --all")
+    ids = None if arguments.all else arguments.ids
+    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
+        count = await arguments.settle(ctx, ids)
+    if ids is not None and count < len(set(ids)):
+        raise CannotDo(f"only {count} of these were among the dead jobs")
+    say(f"{count} jobs")
+
+
 # -- Wiring --
 
 
 def make_runtime(settings: Settings) -> Runtime:
-    return build_runtime(settings, build_mailer(settings), build_google(settings))
+    return build_runtime(
+        settings, build_mailer(settings), build_pusher(settings), build_google(settings)
+    )
 
 
 def build_background(runtime: Runtime) -> list[contextlib.AbstractAsyncContextManager[object]]:

@@ -1,9 +1,11 @@
 """Care: psychologists and patients find each other, and part."""
 
+from handlers import notifications
 from handlers.accounts.payloads import Email
 from handlers.accounts.person import Person
 from handlers.chat import CARE, close_chat
 from handlers.uploads import Link
+from server import texts
 from server.context import Context
 from server.contract import Namespace
 from server.errors import NotFound
@@ -14,6 +16,7 @@ from storage import accounts
 from storage import care as relations
 from storage.accounts import MAY_SIGN_IN, Role
 from storage.care import Pair, RelationStatus
+from storage.notifications import NewNotification
 
 RATE = Rate(60, per=10)
 INVITE_RATE = Rate(30, per=60)
@@ -69,6 +72,9 @@ relation_invited = care.push("relation:invited", Relation, "A psychologist invit
 relation_accepted = care.push("relation:accepted", Relation, "The patient accepted.")
 relation_declined = care.push("relation:declined", Relation, "The patient declined.")
 relation_ended = care.push("relation:ended", Relation, "One of the two ended the relation.")
+
+RELATION = notifications.declare_kind("relation", in_app=False, email=True)
+"""Not in the feed: `relation:list` has it, and `relation:invited` tells of it."""
 
 mail_invitation = care.job("care.mail_invitation", InvitationMail, queue=Queue.MAIL)
 
@@ -155,8 +161,25 @@ async def end(ctx: Context, request: EndRelation) -> Relation:
 
 async def invite_patient(ctx: Context, psychologist_id: int, patient_id: int) -> None:
     """Invite somebody who has an account; what is invited or active already stays as it is."""
-    if await relations.invite_patient(ctx.db, psychologist_id, patient_id, ctx.now):
-        await _tell(ctx, relation_invited, psychologist_id, patient_id)
+    if not await relations.invite_patient(ctx.db, psychologist_id, patient_id, ctx.now):
+        return
+    relation = await _tell(ctx, relation_invited, psychologist_id, patient_id)
+    patient = await accounts.get_user(ctx.db, patient_id)
+    locale = patient.locale if patient else ctx.locale
+    await notifications.notify(
+        ctx,
+        [
+            NewNotification(
+                user_id=patient_id,
+                type=RELATION.name,
+                subject=_subject(psychologist_id),
+                title=relation.psychologist.name,
+                text=texts.get("notification.relation_text", locale),
+                link="/care",
+                data={"psychologist_id": psychologist_id},
+            )
+        ],
+    )
 
 
 async def claim_invitations(ctx: Context, user_id: int) -> None:
@@ -181,8 +204,14 @@ async def _change(
 ) -> Relation:
     if not await relations.change_relation(ctx.db, psychologist_id, patient_id, was=was, **values):
         raise NotFound
+    if was == RelationStatus.INVITED:
+        await notifications.read_subjects(ctx, [(patient_id, _subject(psychologist_id))])
     ctx.audit(push.name, subject_id=patient_id, psychologist_id=psychologist_id)
     return await _tell(ctx, push, psychologist_id, patient_id)
+
+
+def _subject(psychologist_id: int) -> str:
+    return f"relation:{psychologist_id}"
 
 
 async def _tell(

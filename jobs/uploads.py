@@ -36,7 +36,9 @@ async def add_thumbnail(ctx: Context, payload: MakeThumbnail) -> None:
         except Invalid:
             raise GiveUp("broken_image") from None
         await ctx.runtime.blobs.put(row.thumbnail_key, small, "image/webp")
-    await uploads.mark_thumbnail(ctx.db, row.id, ctx.now)
+    if not await uploads.mark_thumbnail(ctx.db, row.id, ctx.now):
+        # Its bytes may have been removed before these came.
+        forget_bytes(ctx, [row])
 
 
 @implements(remove_blob)

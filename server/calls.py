@@ -95,7 +95,7 @@ async def let_in(
 async def perform(runtime: Runtime, request: Request) -> Any:
     """Run the function in its unit of work; the answer is what it returned, as JSON text.
 
-    A repeated `client_ref` gets the first answer, in the same text.
+    A repeated `client_ref` gets the first answer, in the same text but for the links in it.
     """
     call = request.call
 
@@ -121,7 +121,7 @@ async def _run_once(ctx: Context, event: Event, payload: Change) -> Any:
     if before is not None:
         if before.request_hash != digest:
             raise Conflict
-        return Ready(before.answer)
+        return Ready(ctx.runtime.links.renew(before.answer, ctx.now))
     answer = dump(await event.function(ctx, payload))
     await replies.store_reply(ctx.db, *key, answer)
     return Ready(answer)

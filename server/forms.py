@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from time import time
 from typing import IO, Any
 from uuid import uuid4
 
@@ -31,15 +33,22 @@ FILE = "file"
 
 
 class Reception:
-    """Where files come in. A process that died may have left some behind: they go at the start."""
+    """Where files come in, and where jobs put those they work on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._busy: Counter[str] = Counter()
 
     def clear(self) -> None:
-        for path in self._folder.glob("*.part"):
-            path.unlink(missing_ok=True)
+        """Remove what processes left behind that died; what is young may be another instance's."""
+        for path in self._folder.glob("*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime > time() - RECEIVE_TIMEOUT:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
     @asynccontextmanager
     async def receive(

@@ -111,11 +111,11 @@ class Http:
         return serve
 
     async def _take(self, http_request: web.Request, route: Route, caller: Caller) -> Any:
-        signed = route.signed and await self._is_signed(http_request)
+        signed = route.signed and self._is_signed(http_request)
         anybody = signed or route.roles == PUBLIC
         user = None if anybody else await self._identify(http_request)
         raw = dict(http_request.query) if route.in_query else await _read_json(http_request)
-        if signed:
+        if route.signed:
             raw = {name: value for name, value in raw.items() if name not in SIGNATURE}
         if isinstance(raw, dict):
             raw |= _read_variables(http_request, as_text=route.in_query)
@@ -133,16 +133,20 @@ class Http:
             payload = validate(route.request, fields, from_strings=True)
             return await perform(self._runtime, Request(route, caller, user, payload, file))
 
-    async def _is_signed(self, http_request: web.Request) -> bool:
-        """Whether the request comes by a signed link. Raises: Unauthenticated, Gone."""
-        if "Authorization" in http_request.headers or "signature" not in http_request.query:
-            return False
+    def _is_signed(self, http_request: web.Request) -> bool:
+        """Whether the request comes by a signed link that works.
+
+        One that does not is no harm to whoever may see the thing anyway, and says who they are.
+
+        Raises: Unauthenticated, Gone.
+        """
         expires, signature = (http_request.query.get(name, "") for name in SIGNATURE)
-        if not self._runtime.links.check(http_request.path, expires, signature):
-            raise Unauthenticated
-        if self._runtime.clock().timestamp() > int(expires):
-            raise Gone
-        return True
+        is_ours = self._runtime.links.check(http_request.path, expires, signature)
+        if is_ours and self._runtime.clock().timestamp() <= int(expires):
+            return True
+        if signature and "Authorization" not in http_request.headers:
+            raise Gone if is_ours else Unauthenticated
+        return False
 
     async def _post_event(self, http_request: web.Request) -> web.StreamResponse:
         """Any declared event, one at a time; the answer is the socket's."""

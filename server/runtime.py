@@ -12,7 +12,7 @@ from server.bus.redis import RedisBus
 from server.limits import Limiter
 from server.links import Links
 from server.pool import Pool
-from server.services import Mailer, OpenIdProvider, Waker
+from server.services import Mailer, OpenIdProvider, Pusher, Waker
 from server.settings import Settings
 from server.states import States
 from storage.database import Database
@@ -36,6 +36,7 @@ class Runtime:
     passwords: Passwords
     tokens: Tokens
     mailer: Mailer
+    pusher: Pusher
     states: States
     blobs: Blobs
     links: Links
@@ -47,6 +48,7 @@ class Runtime:
     async def close(self) -> None:
         await self.states.close()
         self.passwords.close()
+        self.pusher.close()
         self.images.close()
         await self.blobs.close()
         await self.limits.close()
@@ -54,7 +56,7 @@ class Runtime:
 
 
 def build_runtime(
-    settings: Settings, mailer: Mailer, google: OpenIdProvider | None = None
+    settings: Settings, mailer: Mailer, pusher: Pusher, google: OpenIdProvider | None = None
 ) -> Runtime:
     """The parts that the settings ask for; nothing is connected yet."""
     bus = RedisBus(settings.redis, settings.deployment) if settings.redis else MemoryBus()
@@ -75,5 +77,6 @@ def build_runtime(
             minutes=settings.access_token_expire_minutes,
         ),
         mailer=mailer,
+        pusher=pusher,
         google=google,
     )

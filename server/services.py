@@ -10,12 +10,17 @@ from storage.outbox import Wake
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A letter. A repeat carries the same `message_id`, so that it can be told from a new one."""
+    """A letter. A repeat carries the same `message_id`, so that it can be told from a new one.
+
+    `unsubscribe` is a URL where a POST ends letters of its kind.
+    """
 
     to: str
     subject: str
     text: str
     message_id: str
+    html: str | None = None
+    unsubscribe: str | None = None
 
 
 class Mailer(Protocol):
@@ -24,6 +29,46 @@ class Mailer(Protocol):
 
     async def check(self) -> str:
         """Where letters go, for `run.py check`. Raises when they could not go there now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushMessage:
+    """A push: on a device it replaces the one before about the same `subject`."""
+
+    title: str
+    text: str
+    subject: str
+    badge: int
+    data: dict[str, str]
+
+
+class DeviceGone(Exception):
+    """The token is nobody's any more: it must be forgotten."""
+
+
+class TryLater(Exception):
+    """The provider has had enough for now, and says for how many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Refused(Exception):
+    """The provider will never take this. The reason is a code, for operators."""
+
+
+class Pusher(Protocol):
+    async def send(self, token: str, message: PushMessage) -> None:
+        """Hand a push over for one device.
+
+        Raises: DeviceGone, TryLater, Refused, and whatever else went wrong: then try again.
+        """
+
+    async def check(self) -> str:
+        """Where pushes go, for `run.py check`. Raises when they could not go there now."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """The outbox: a row is a job that is to be done, written with the change that asked for it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Index,
     Integer,
-    SQLColumnExpression,
     String,
     Text,
     and_,
@@ -118,36 +118,46 @@ async def add_jobs(
     or is running just now: then it runs once more. Whoever stores the jobs wakes the workers;
     `trust` is how long others wait before they do it too.
     """
-    wakes: list[Wake] = []
+    kept: list[NewJob] = []
+    moved: list[NewJob] = []
     for job in _last_of_each_key(jobs):
-        is_due = job.due_at <= now
-        statement = insert(db, Job).values(
-            job=job.job,
-            key=job.key,
-            queue=job.queue,
-            payload=job.payload,
-            request_id=job.request_id,
-            due_at=job.due_at,
-            wake_at=job.due_at + trust if is_due else job.due_at,
-        )
-        if job.key is not None:
-            statement = statement.on_conflict_do_update(
-                index_elements=[Job.job, Job.key],
-                index_where=text(_HAS_KEY),
-                set_={
-                    "payload": statement.excluded.payload,
-                    "revision": Job.revision + 1,
-                    "due_at": _moved(job, Job.due_at, statement.excluded.due_at),
-                    "wake_at": case(
-                        (Job.claimed_until.is_(None), _moved(job, Job.wake_at, job.due_at)),
-                        else_=Job.wake_at,
-                    ),
-                },
-            )
-        job_id = await db.scalar(statement.returning(Job.id))
-        if is_due and job_id is not None:
-            wakes.append(Wake(job.queue, job_id))
+        (moved if job.move else kept).append(job)
+    wakes: list[Wake] = []
+    for some, move in ((kept, False), (moved, True)):
+        if some:
+            rows = await db.execute(_insert_jobs(db, some, now=now, trust=trust, move=move))
+            wakes += [Wake(queue, job_id) for job_id, queue, due_at in rows if due_at <= now]
     return wakes
+
+
+def _insert_jobs(
+    db: AsyncSession, jobs: Sequence[NewJob], *, now: datetime, trust: timedelta, move: bool
+) -> Any:
+    statement = insert(db, Job).values(
+        [
+            {
+                "job": job.job,
+                "key": job.key,
+                "queue": job.queue,
+                "payload": job.payload,
+                "request_id": job.request_id,
+                "due_at": job.due_at,
+                "wake_at": job.due_at + trust if job.due_at <= now else job.due_at,
+            }
+            for job in jobs
+        ]
+    )
+    new, is_running = statement.excluded, Job.claimed_until.is_not(None)
+    changes: dict[str, Any] = {"payload": new.payload, "revision": Job.revision + 1}
+    if move:
+        # The claim of one that runs goes on; after it the row is due at its new time.
+        changes["wake_at"] = case((is_running, Job.wake_at), else_=new.wake_at)
+        changes["due_at"] = new.due_at
+    else:
+        changes["due_at"] = case((is_running, new.due_at), else_=Job.due_at)
+    return statement.on_conflict_do_update(
+        index_elements=[Job.job, Job.key], index_where=text(_HAS_KEY), set_=changes
+    ).returning(Job.id, Job.queue, Job.due_at)
 
 
 async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str]]) -> None:
@@ -356,13 +366,6 @@ def _last_of_each_key(jobs: Iterable[NewJob]) -> list[NewJob]:
     """In one order for everybody: rows are locked as they are written."""
     latest = {(job.job, job.key or str(place)): job for place, job in enumerate(jobs)}
     return [latest[name] for name in sorted(latest)]
-
-
-def _moved(
-    job: NewJob, kept: SQLColumnExpression[datetime], new: SQLColumnExpression[datetime] | datetime
-) -> ColumnElement[datetime]:
-    """The new time for a job that is to move, and for one that runs now and will run again."""
-    return case((Job.claimed_until.is_not(None) | job.move, new), else_=kept)
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:

@@ -95,8 +95,12 @@ async def mark_stored(db: AsyncSession, upload_id: int, now: datetime) -> None:
     await db.execute(update(Upload).where(Upload.id == upload_id).values(stored_at=now))
 
 
-async def mark_thumbnail(db: AsyncSession, upload_id: int, now: datetime) -> None:
-    await db.execute(update(Upload).where(Upload.id == upload_id).values(thumbnail_at=now))
+async def mark_thumbnail(db: AsyncSession, upload_id: int, now: datetime) -> bool:
+    """False when the upload is gone."""
+    marked = await db.scalar(
+        update(Upload).where(Upload.id == upload_id).values(thumbnail_at=now).returning(Upload.id)
+    )
+    return marked is not None
 
 
 async def get_upload(db: AsyncSession, upload_id: int) -> Upload | None:

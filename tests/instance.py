@@ -12,6 +12,7 @@ from handlers import NAMESPACES
 from handlers.accounts import people
 from jobs.broker import build_brokers
 from jobs.providers.mail import build_mailer
+from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
 from jobs.wakes import Wakes
 from jobs.worker import Worker
@@ -161,7 +162,9 @@ async def start_instance(
         **changes,
     }
     settings = Settings(_env_file=None, **values)
-    runtime = build_runtime(settings, build_mailer(settings), build_google(settings))
+    runtime = build_runtime(
+        settings, build_mailer(settings), build_pusher(settings), build_google(settings)
+    )
     brokers = build_brokers(runtime.settings)
     app = build_app(
         runtime,

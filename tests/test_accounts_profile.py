@@ -111,10 +111,16 @@ async def test_errors_are_told_in_the_language_of_the_profile(server: Instance) 
 async def test_settings_are_kept_and_told(server: Instance) -> None:
     person = await server.add_person()
     phone, laptop = [await server.connect(person, ACCOUNT) for _ in range(2)]
-    assert await phone.ask("settings:get", namespace=ACCOUNT) == {"push_enabled": True}
+    settings = await phone.ask("settings:get", namespace=ACCOUNT)
+    assert settings == {
+        "push_enabled": True,
+        "schedule": {"times": [], "frequency": "off", "weekday": None},
+        "quiet_hours": {"starts": None, "ends": None},
+    }
 
-    off = {"push_enabled": False}
-    assert await phone.ask("settings:update", off, namespace=ACCOUNT) == off
+    off = settings | {"push_enabled": False}
+    switch = {"push_enabled": False}
+    assert await phone.ask("settings:update", switch, namespace=ACCOUNT) == off
 
     for device in (phone, laptop):
         assert (await device.wait_for("settings:updated", namespace=ACCOUNT)).data == off

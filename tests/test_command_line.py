@@ -3,15 +3,23 @@
 import asyncio
 import json
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from handlers import demo
+from handlers.accounts.declared import welcome
+from handlers.accounts.payloads import Registered
+from server.context import Context
+from storage import outbox
 from storage.accounts import Role
+from storage.outbox import Job
 from tests.backend import SCALED, Backend
 from tests.command import FILES, ROOT, Shell, copy_project
+from tests.conftest import StartInstance
 from tests.instance import PASSWORD, Instance
 
 DOCUMENTS = ("docs/asyncapi.json", "docs/openapi.json", "README.md", ".env.example")
@@ -170,6 +178,8 @@ async def test_check_says_what_works(shell: Shell) -> None:
         ["ok", "database:"],
         ["ok", "redis:"],
         ["ok", "mail:"],
+        ["ok", "push:"],
+        ["ok", "blobs:"],
     ]
     assert ("postgresql" if SCALED else "sqlite") in lines[1]
 
@@ -186,7 +196,14 @@ async def test_check_says_what_does_not_work(shell: Shell) -> None:
     )
     assert outcome.complaint == "run.py: something does not work"
     told = [line.split()[:2] for line in outcome.out.splitlines()]
-    assert told == [["ok", "settings:"], ["ok", "database:"], ["FAIL", "redis:"], ["FAIL", "mail:"]]
+    assert told == [
+        ["ok", "settings:"],
+        ["ok", "database:"],
+        ["FAIL", "redis:"],
+        ["FAIL", "mail:"],
+        ["ok", "push:"],
+        ["ok", "blobs:"],
+    ]
 
 
 async def test_check_says_that_migrations_are_missing(fresh: Backend) -> None:
@@ -208,3 +225,38 @@ async def test_docs_writes_what_is_checked_in(shell: Shell, tmp_path: Path) -> N
     for name in DOCUMENTS:
         stale = f"{name} is not what is declared: run `make docs`"
         assert (project / name).read_text("utf-8") == (ROOT / name).read_text("utf-8"), stale
+
+
+async def test_dead_jobs_are_listed_tried_again_and_dropped(
+    shell: Shell, start: StartInstance
+) -> None:
+    server = await start(jobs=False)
+    first, second = [await add_dead_job(server) for _ in range(2)]
+
+    listed = [json.loads(line) for line in (await shell.do("jobs", "list")).splitlines()]
+    assert [(job["id"], job["job"], job["error"]) for job in listed] == [
+        (second, "accounts.welcome", "crashed"),
+        (first, "accounts.welcome", "crashed"),
+    ]
+    assert "payload" not in listed[0]
+    assert await shell.do("jobs", "list", "--job", "other") == ""
+    assert "their ids, or --all" in (await shell.run("jobs", "drop")).complaint
+    assert "only 0 of these" in (await shell.run("jobs", "retry", "999")).complaint
+
+    assert await shell.do("jobs", "retry", str(first)) == "1 jobs"
+    assert await shell.do("jobs", "drop", "--all") == "1 jobs"
+    assert await shell.do("jobs", "list") == ""
+    async with server.runtime.database.session(write=False) as db:
+        (again,) = await db.scalars(select(Job))
+    assert (again.id, again.failures, again.crashes) == (first, 0, 0)
+
+
+async def add_dead_job(server: Instance) -> int:
+    async with Context.open(server.runtime) as ctx:
+        ctx.enqueue(welcome, Registered(user_id=1))
+    async with Context.open(server.runtime) as ctx:
+        (job_id,) = await ctx.db.scalars(select(Job.id))
+        row = await outbox.claim_job(ctx.db, job_id, now=ctx.now, lease=timedelta(minutes=1))
+        assert row is not None
+        await outbox.bury_job(ctx.db, row, now=ctx.now, error="crashed")
+    return int(job_id)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("server", "handlers", "storage", "jobs")
 MAX_LINES = 400
-MACHINERY = {"broker", "perform", "providers", "scheduler", "upkeep", "wakes", "worker"}
+MACHINERY = {"broker", "letters", "perform", "providers", "scheduler", "upkeep", "wakes", "worker"}
 """What jobs have besides the nouns: how work is handed over, done, and who does it outside."""
 
 TABLELESS = {"admin"}

@@ -1,6 +1,6 @@
 """Accounts: people, how they sign in, and what they say about themselves."""
 
-from handlers.accounts import google, people, profile, recovery, signin
+from handlers.accounts import google, people, profile, recovery, settings, signin
 from handlers.accounts.declared import account, mail_recovery, welcome
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "people",
     "profile",
     "recovery",
+    "settings",
     "signin",
     "welcome",
 ]

@@ -1,6 +1,6 @@
 """What accounts tell people and leave for later."""
 
-from handlers.accounts.payloads import RecoveryMail, Registered, Settings, User
+from handlers.accounts.payloads import Digest, RecoveryMail, Registered, Settings, User
 from server.contract import Namespace
 from server.outgoing import Queue
 
@@ -12,4 +12,5 @@ settings_updated = account.push(
 )
 
 mail_recovery = account.job("accounts.mail_recovery", RecoveryMail, queue=Queue.MAIL)
+send_digest = account.job("accounts.digest", Digest, queue=Queue.PUSH)
 welcome = account.job("accounts.welcome", Registered)

@@ -1,10 +1,19 @@
 """What accounts look like on the wire."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, EmailStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    EmailStr,
+    Strict,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic import Field as Bounds
+from pydantic_core import PydanticCustomError
 
 from handlers.accounts.person import link_avatar
 from handlers.uploads import Link
@@ -41,6 +50,21 @@ NewPassword = Annotated[
 Token = Annotated[str, Bounds(min_length=1, max_length=4096)]
 TimeZone = Annotated[str, AfterValidator(_known_zone), Bounds(examples=["Europe/Moscow"])]
 Locale = Literal["en", "ru"]
+WallTime = Annotated[
+    str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), Bounds(examples=["21:30"])
+]
+Weekday = Annotated[int, Bounds(ge=1, le=7, examples=[1])]
+DeviceToken = Annotated[
+    str, StringConstraints(min_length=1, max_length=1000), Bounds(examples=["dGVzdA:APA91bE"])
+]
+
+
+class Frequency(StrEnum):
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    OFF = "off"
+
+
 ContactName = Annotated[str, StringConstraints(min_length=1, max_length=32)]
 Contact = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Contacts = Annotated[
@@ -148,12 +172,88 @@ class UpdateProfile(Change):
     time_zone: TimeZone | None = None
 
 
+class Schedule(Payload):
+    """When a person wants a summary of what is unread: wall times in their time zone."""
+
+    times: list[WallTime]
+    frequency: Frequency
+    weekday: Weekday | None
+
+
+class QuietHours(Payload):
+    """When pushes wait, but for critical ones: wall times in the person's zone, or both null."""
+
+    starts: WallTime | None
+    ends: WallTime | None
+
+
 class Settings(Payload):
     push_enabled: bool
+    schedule: Schedule
+    quiet_hours: QuietHours
+
+    @classmethod
+    def of(cls, row: accounts.User) -> "Settings":
+        return cls(
+            push_enabled=row.push_enabled,
+            schedule=Schedule(
+                times=row.digest_times,
+                frequency=Frequency(row.digest_frequency),
+                weekday=row.digest_weekday,
+            ),
+            quiet_hours=QuietHours(starts=row.quiet_starts, ends=row.quiet_ends),
+        )
 
 
 class UpdateSettings(Change):
     push_enabled: bool
+
+
+class UpdateSchedule(Change):
+    """`weekday` (Monday is 1) goes with `weekly`, and with nothing else."""
+
+    frequency: Annotated[Frequency, Strict(False)]
+    weekday: Weekday | None = None
+    times: Annotated[list[WallTime], Bounds(max_length=12, examples=[["05:00", "21:30"]])]
+
+    @field_validator("weekday")
+    @classmethod
+    def check_weekday(cls, weekday: int | None, info: ValidationInfo) -> int | None:
+        frequency = info.data.get("frequency")
+        if (frequency == Frequency.WEEKLY) != (weekday is not None) and frequency is not None:
+            raise PydanticCustomError("weekday", "A weekday goes with weekly, and is needed there")
+        return weekday
+
+    @field_validator("times")
+    @classmethod
+    def check_times(cls, times: list[str], info: ValidationInfo) -> list[str]:
+        if not times and info.data.get("frequency") != Frequency.OFF:
+            raise PydanticCustomError("too_short", "At least one time is needed")
+        return sorted(set(times))
+
+
+class UpdateQuietHours(Change):
+    """Both or neither; they may span midnight."""
+
+    starts: WallTime | None
+    ends: Annotated[WallTime | None, Bounds(examples=["07:00"])]
+
+    @field_validator("ends")
+    @classmethod
+    def check_ends(cls, ends: str | None, info: ValidationInfo) -> str | None:
+        starts = info.data.get("starts")
+        if (starts is None) != (ends is None) or (ends is not None and starts == ends):
+            raise PydanticCustomError("quiet_hours", "Two different times, or null twice")
+        return ends
+
+
+class RegisterDevice(Change):
+    token: DeviceToken
+    platform: Literal["android", "ios", "web"]
+
+
+class RemoveDevice(Change):
+    token: DeviceToken
 
 
 class SessionInfo(Payload):
@@ -181,6 +281,12 @@ class RecoveryMail(Payload):
 
     email: str
     locale: str
+
+
+class Digest(Payload):
+    """The job: a summary of what is unread, and the next one planned."""
+
+    user_id: Id
 
 
 class Registered(Payload):

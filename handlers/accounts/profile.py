@@ -2,16 +2,15 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from handlers.accounts.declared import account, profile_updated, settings_updated
+from handlers.accounts.declared import account, profile_updated
 from handlers.accounts.payloads import (
     EndSession,
     ListSessions,
     SessionInfo,
-    Settings,
     UpdateProfile,
-    UpdateSettings,
     User,
 )
+from handlers.accounts.settings import plan_digest
 from handlers.accounts.signin import end_sessions
 from handlers.uploads import Purpose, attach, discard, readers
 from server.context import Context
@@ -43,25 +42,12 @@ async def update_profile(ctx: Context, request: UpdateProfile) -> User:
         changes["avatar_upload_id"] = await _change_avatar(ctx, request.avatar_upload_id)
     if not changes:
         return User.of(await access_user(ctx, ctx.user.id), ctx.link)
-    profile = User.of(await accounts.update_user(ctx.db, ctx.user.id, **changes), ctx.link)
+    row = await accounts.update_user(ctx.db, ctx.user.id, **changes)
+    if request.time_zone is not None:
+        plan_digest(ctx, row)
+    profile = User.of(row, ctx.link)
     ctx.push(profile_updated, profile, to=[ctx.user.id])
     return profile
-
-
-@account.on("settings:get", roles=EVERYONE, rate=READ_RATE, reads=True)
-async def get_settings(ctx: Context, request: Nothing) -> Settings:
-    """What the person wants to be sent."""
-    user = await access_user(ctx, ctx.user.id)
-    return Settings(push_enabled=user.push_enabled)
-
-
-@account.on("settings:update", roles=EVERYONE, rate=CHANGE_RATE)
-async def update_settings(ctx: Context, request: UpdateSettings) -> Settings:
-    """Switch push messages on or off."""
-    user = await accounts.update_user(ctx.db, ctx.user.id, push_enabled=request.push_enabled)
-    settings = Settings(push_enabled=user.push_enabled)
-    ctx.push(settings_updated, settings, to=[ctx.user.id])
-    return settings
 
 
 @account.on("session:list", roles=EVERYONE, rate=READ_RATE, reads=True)

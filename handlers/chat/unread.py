@@ -1,6 +1,7 @@
 """Unread counters, and the one notification of every chat that has unread messages."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +16,13 @@ from storage import chat as chats
 from storage.chat import Talk
 from storage.notifications import NewNotification
 
-NOTIFICATION_TYPE = "message"
+
+async def is_undelivered(db: AsyncSession, user_id: int, data: Mapping[str, Any]) -> bool:
+    """Whether no device of theirs has got the last message of the chat."""
+    return await chats.is_undelivered(db, int(data["chat_id"]), user_id)
+
+
+MESSAGE = notifications.declare_kind("message", still_wanted=is_undelivered)
 
 
 @chat.on("unread:get", roles=CARE, rate=RATE, reads=True)
@@ -41,6 +48,8 @@ async def settle_unread(ctx: Context, talks: Iterable[Talk]) -> None:
                 changed.add(user_id)
             if member.unread and not before:
                 first.append((talk, user_id))
+            if member.unread > before > 0:
+                notifications.announce_soon(ctx, user_id, MESSAGE, _subject(talk))
             if before and not member.unread:
                 over.append((user_id, _subject(talk)))
     ctx.refresh(unread_changed, of=changed)
@@ -55,7 +64,7 @@ async def _write_notes(ctx: Context, unread: list[tuple[Talk, int]]) -> list[New
     return [
         NewNotification(
             user_id=user_id,
-            type=NOTIFICATION_TYPE,
+            type=MESSAGE.name,
             subject=_subject(talk),
             title=people[talk.other(user_id).user_id].name,
             text=texts.get("notification.message_text", people[user_id].locale),

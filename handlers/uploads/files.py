@@ -1,10 +1,11 @@
 """Files come in and are looked at."""
 
-from email.message import EmailMessage
+from urllib.parse import quote
 from uuid import uuid4
 
 from handlers.uploads.declared import make_thumbnail, uploads
 from handlers.uploads.inspection import Inspected, inspect
+from handlers.uploads.keeping import discard
 from handlers.uploads.payloads import AddUpload, GetUpload, MakeThumbnail, Upload
 from handlers.uploads.purposes import MAX_SIZE, RULES, find_limit, may_read
 from server.bodies import File, Received, Receives, Redirect
@@ -50,9 +51,9 @@ async def add_upload(ctx: Context, request: AddUpload, file: Received) -> Upload
     try:
         await ctx.runtime.blobs.put(row.blob_key, file.path, inspected.type)
     except Exception:
-        # What this leaves behind, for this process may die too, goes with the sweep.
+        # Should this process die, the sweep does the same. Some of the bytes may be there.
         async with ctx.work() as work:
-            await files.delete_uploads(work.db, [row.id])
+            await discard(work, [row.id])
         raise
     await files.mark_stored(ctx.db, row.id, ctx.now)
     if row.width:
@@ -145,7 +146,5 @@ def _check_name(name: str) -> str:
 
 
 def _describe(name: str, *, inline: bool) -> str:
-    """A Content-Disposition, by RFC 6266."""
-    message = EmailMessage()
-    message.add_header("Content-Disposition", "inline" if inline else "attachment", filename=name)
-    return " ".join(str(message["Content-Disposition"]).split())
+    """A Content-Disposition, by RFC 6266: the name in the form that takes any letter."""
+    return f"{'inline' if inline else 'attachment'}; filename*=utf-8''{quote(name, safe='')}"

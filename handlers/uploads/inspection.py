@@ -2,17 +2,23 @@
 
 import hashlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import filetype
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from server.errors import Invalid, TooLarge, UnsupportedType
+from handlers.uploads.parts import strip
+from server.errors import Error, Invalid, TooLarge, UnsupportedType
 
 MAX_PIXELS = 40_000_000
 """Of all frames together; decoded, each takes up to four bytes."""
+
+MAX_FRAMES = 1000
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+"""Pillow warns beyond this and refuses beyond twice as much: frames may grow while it reads."""
 
 THUMBNAIL = (320, 320)
 FORMATS = {
@@ -24,17 +30,11 @@ FORMATS = {
 UNTOLD = {"", "application/octet-stream", "binary/octet-stream"}
 """Types by which a client says that it does not know."""
 
+FAMILIES = {"audio": "media", "video": "media"}
+"""A voice that a browser records comes in a container that films use too."""
+
+ORIENTATION = 0x0112
 QUALITY = 90
-KEPT_OPTIONS = {"icc_profile", "transparency", "duration", "loop", "background"}
-KEPT_INFO = {
-    "JPEG": {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "icc_profile"}
-    | {"adobe", "adobe_transform", "progressive", "progression"},
-    "PNG": {"dpi", "gamma", "srgb", "chromaticity", "icc_profile", "transparency", "aspect"}
-    | {"interlace", "default_image"},
-    "WEBP": {"icc_profile", "background", "loop", "duration", "timestamp"},
-    "GIF": {"version", "background", "transparency", "duration", "extension", "loop"},
-}
-"""What Pillow tells of a file that says nothing about people; anything else is taken out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def inspect(path: Path, *, told: str, allowed: frozenset[str], sha256: str) -> I
 
 
 def make_thumbnail(path: Path, into: Path) -> None:
-    """A small still WebP of an image that was inspected."""
+    """A small still WebP of an image that was inspected. Raises: TooLarge, Invalid."""
     with _open(path, [*FORMATS.values()]) as image:
         image.draft("RGB", THUMBNAIL)
         image.thumbnail(THUMBNAIL)
@@ -74,75 +74,90 @@ def make_thumbnail(path: Path, into: Path) -> None:
 
 
 def _find_type(path: Path) -> str:
-    try:
-        found = filetype.guess(path)
-    except (OSError, ValueError):
-        found = None
-    return str(found.mime) if found else ""
+    found = filetype.guess_mime(path)
+    return "image/png" if found == "image/apng" else str(found)
 
 
 def _is_akin(type: str, told: str) -> bool:
     """Whether what the client says may be a mistake, and is no disguise."""
-    return told in UNTOLD or told == type or told.partition("/")[0] == type.partition("/")[0]
+    return told in UNTOLD or _find_family(told) == _find_family(type)
+
+
+def _find_family(type: str) -> str:
+    kind = type.partition("/")[0]
+    return FAMILIES.get(kind, kind)
 
 
 def _clean(path: Path, format: str) -> tuple[int, int, bool]:
-    """Check that it can be decoded; take out what should not be there. Whether anything was."""
-    with _open(path, [format]) as image:
-        # A phone's JPEG may hold a second picture, which goes with the rest.
-        frames = 1 if format == "JPEG" else getattr(image, "n_frames", 1)
-        if image.width * image.height * frames > MAX_PIXELS:
-            raise TooLarge
+    """Check that it can be decoded; take out what is not the picture. Whether anything was."""
+    beside = path.with_suffix(".clean.part")
+    try:
+        with _open(path, [format]) as image:
+            frames = _decode(image)
+            # Without metadata only the pixels tell how the camera was held.
+            is_turned = frames == 1 and image.getexif().get(ORIENTATION, 1) != 1
+            changed, (width, height) = True, image.size
+            if is_turned:
+                width, height = _write_again(image, beside, format)
+            else:
+                changed = _strip(image, path, beside, format, frames)
+        if changed:
+            beside.replace(path)
+        return width, height, changed
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _open(path: Path, formats: list[str]) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            image.load()
-            for frame in range(1, frames):
-                image.seek(frame)
-                image.load()
-            image.seek(0)
-            if not _find_extra(image, format):
-                return image.width, image.height, False
-            return _write_again(image, path, format, frames)
-        except (OSError, SyntaxError, ValueError, EOFError):
+            with Image.open(path, formats=formats) as image:
+                yield image
+        except Error:
+            raise
+        except Image.DecompressionBombError:
+            raise TooLarge from None
+        except Exception:
+            # Decoders raise whatever broken bytes lead them to.
             raise Invalid.of("file", "broken", "The image cannot be read to its end") from None
 
 
-def _open(path: Path, formats: list[str]) -> Image.Image:
-    with warnings.catch_warnings():
-        # Pillow's own, higher limit warns before it refuses; ours is checked next.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+def _decode(image: Image.Image) -> int:
+    """Look at every frame, within limits; how many there are."""
+    pixels = frames = 0
+    while True:
+        pixels += image.width * image.height
+        if pixels > MAX_PIXELS or frames == MAX_FRAMES:
+            raise TooLarge
+        image.load()
+        frames += 1
         try:
-            return Image.open(path, formats=formats)
-        except Image.DecompressionBombError:
-            raise TooLarge from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-            raise Invalid.of("file", "broken", "The image cannot be read") from None
+            if image.format == "MPO":
+                # A phone's second picture is no frame; it goes with the rest.
+                return 1
+            image.seek(frames)
+        except EOFError:
+            image.seek(0)
+            return frames
 
 
-def _find_extra(image: Image.Image, format: str) -> bool:
-    told: Any = image.getexif()
-    texts = getattr(image, "text", None)
-    return bool(told or texts or set(image.info) - KEPT_INFO[format])
-
-
-def _write_again(image: Image.Image, path: Path, format: str, frames: int) -> tuple[int, int, bool]:
-    """Encode the pixels anew, turned as the camera meant it."""
-    options: dict[str, Any] = {}
-    for name in KEPT_OPTIONS & set(image.info):
-        options[str(name)] = image.info[name]
-    if frames > 1:
-        options |= {"save_all": True}
-        clean = image
-        for key in set(image.info) - KEPT_INFO[format]:
-            del image.info[key]
-    else:
-        clean = ImageOps.exif_transpose(image)
-        clean.info = {}
-    if format in ("JPEG", "WEBP"):
-        options["quality"] = QUALITY
-    beside = path.with_suffix(".clean.part")
+def _strip(image: Image.Image, path: Path, beside: Path, format: str, frames: int) -> bool:
     try:
-        clean.save(beside, format, exif=b"", **options)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return clean.width, clean.height, True
+        return strip(path, format, beside)
+    except (ValueError, IndexError):
+        if frames > 1:
+            raise
+        # Decoders forgive more than this does.
+        _write_again(image, beside, format)
+        return True
+
+
+def _write_again(image: Image.Image, path: Path, format: str) -> tuple[int, int]:
+    """Encode the pixels anew, turned as the camera meant it; its size then."""
+    profile = image.info.get("icc_profile")
+    clean = ImageOps.exif_transpose(image)
+    clean.info = {k: v for k, v in clean.info.items() if k == "transparency"}
+    clean.save(path, format, exif=b"", icc_profile=profile, quality=QUALITY)
+    return clean.size

@@ -82,4 +82,10 @@ def _compose(mail: Mail, sender: str) -> EmailMessage:
     message["Date"] = formatdate(usegmt=True)
     message["Message-ID"] = f"<{mail.message_id}@{domain}>"
     message.set_content(mail.text.strip() + "\n")
+    if mail.html is not None:
+        message.add_alternative(mail.html, subtype="html")
+    if mail.unsubscribe is not None:
+        # RFC 8058: mail programs show a button of their own, and post there.
+        message["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return message

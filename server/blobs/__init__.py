@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Protocol
 
 from server.blobs.folder import FolderBlobs
-from server.blobs.s3 import S3Blobs
 from server.settings import Settings
 
 
@@ -31,5 +30,8 @@ class Blobs(Protocol):
 
 def build_blobs(settings: Settings) -> Blobs:
     if settings.s3_bucket:
+        # Half a second of imports: only where there is an S3, and not at the first file.
+        from server.blobs.s3 import S3Blobs  # noqa: PLC0415
+
         return S3Blobs(settings)
     return FolderBlobs(settings.data_dir / "blobs")

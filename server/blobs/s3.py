@@ -7,6 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
 from server.errors import Unavailable
 from server.log import get_logger
 from server.settings import Settings
@@ -97,9 +101,6 @@ class S3Blobs:
     @asynccontextmanager
     async def _reach(self) -> AsyncIterator[Any]:
         """The client; what goes wrong with it is a service that is away."""
-        # Half a second of imports that only a server with an S3 needs.
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
         try:
             yield await self._connect()
         except (BotoCoreError, ClientError, TimeoutError) as error:
@@ -107,9 +108,6 @@ class S3Blobs:
             raise Unavailable(retry_after=5) from error
 
     async def _connect(self) -> Any:
-        from aiobotocore.config import AioConfig  # noqa: PLC0415
-        from aiobotocore.session import get_session  # noqa: PLC0415
-
         settings = self._settings
         async with self._opening:
             if self._client is None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.accounts.tables import MAY_SIGN_IN, RefreshToken, ResetToken, Session, User
+from storage.accounts.tables import MAY_SIGN_IN, Device, RefreshToken, ResetToken, Session, User
 from storage.database import insert
 from storage.schema import DatabaseClock
 
@@ -64,13 +64,18 @@ async def list_live_sessions(
 async def end_sessions(
     db: AsyncSession, user_id: int, *, only: int | None = None, but: int | None = None
 ) -> list[int]:
-    """End a user's sessions (only this one, or all but this one); the ids of those that ended."""
+    """End a user's sessions (only this one, or all but this one) and forget their devices.
+
+    The ids of those that ended.
+    """
     statement = update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None))
     if only is not None:
         statement = statement.where(Session.id == only)
     if but is not None:
         statement = statement.where(Session.id != but)
-    return list(await db.scalars(statement.values(ended_at=DatabaseClock()).returning(Session.id)))
+    ended = list(await db.scalars(statement.values(ended_at=DatabaseClock()).returning(Session.id)))
+    await db.execute(delete(Device).where(Device.session_id.in_(ended)))
+    return ended
 
 
 async def list_ended_sessions(

@@ -49,6 +49,11 @@ class User(Table):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
     avatar_upload_id: Mapped[int | None] = mapped_column(big_integer)
+    digest_times: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    digest_frequency: Mapped[str] = mapped_column(String(10), default="off", server_default="off")
+    digest_weekday: Mapped[int | None]
+    quiet_starts: Mapped[str | None] = mapped_column(String(5))
+    quiet_ends: Mapped[str | None] = mapped_column(String(5))
 
 
 class Session(Table):
@@ -70,6 +75,22 @@ class Session(Table):
     last_used_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+class Device(Table):
+    """Where push messages of a session go. A token is one app on one phone."""
+
+    __tablename__ = "devices"
+    __table_args__ = (Index(None, "user_id", "id"), Index(None, "session_id"), NEVER_REUSED)
+
+    id: Mapped[Key]
+    user_id: Mapped[UserId]
+    session_id: Mapped[int] = mapped_column(
+        big_integer, ForeignKey("sessions.id", ondelete="CASCADE")
+    )
+    token: Mapped[str] = mapped_column(String(1000), unique=True)
+    platform: Mapped[str] = mapped_column(String(10))
+    registered_at: Mapped[datetime]
 
 
 class RefreshToken(Table):

@@ -106,6 +106,21 @@ async def list_messages(db: AsyncSession, chat_id: int, first: int, last: int) -
     )
 
 
+async def is_undelivered(db: AsyncSession, chat_id: int, user_id: int) -> bool:
+    """Whether a person has unread messages in a chat, and no device has got the last one."""
+    found = await db.scalar(
+        select(Member.user_id)
+        .join(Chat, Chat.id == Member.chat_id)
+        .where(
+            Member.chat_id == chat_id,
+            Member.user_id == user_id,
+            Member.unread > 0,
+            Member.delivered_seq < Chat.last_seq,
+        )
+    )
+    return found is not None
+
+
 async def list_attachments(
     db: AsyncSession, messages: Iterable[Message]
 ) -> dict[tuple[int, int], list[Upload]]:

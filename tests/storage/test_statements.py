@@ -91,8 +91,8 @@ async def start_talks(server: Instance, count: int) -> list[Talk]:
 async def test_sending_a_message(server: Instance, counter: Counter) -> None:
     talk = await start_talk(server)
 
-    expect(await counter.count(send(talk, talk.patient)), 10)  # with a notification
-    expect(await counter.count(send(talk, talk.patient)), 7)
+    expect(await counter.count(send(talk, talk.patient)), 12)  # with a notification
+    expect(await counter.count(send(talk, talk.patient)), 8)
 
 
 async def test_a_batch_costs_what_one_message_costs(server: Instance, counter: Counter) -> None:
@@ -101,8 +101,8 @@ async def test_a_batch_costs_what_one_message_costs(server: Instance, counter: C
     def batch() -> list[Asking]:
         return [send(talk, talk.patient) for talk in talks for _ in range(2)]
 
-    expect(await counter.count(*batch()), 10)
-    expect(await counter.count(*(again := batch())), 7)
+    expect(await counter.count(*batch()), 12)
+    expect(await counter.count(*(again := batch())), 8)
     expect(await counter.count(*again), 2)  # all of them answered before
 
 

@@ -1,62 +1,42 @@
-"""Notifications: the feed of things that wait for a person."""
+"""The feed: what waits for a person, and is read."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import replace
+from datetime import timedelta
 
-from pydantic import Field as Bounds
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from handlers.notifications.declared import (
+    CHANGE_RATE,
+    READ_RATE,
+    announce,
+    mail_notification,
+    notification_created,
+    notification_updated,
+    notifications,
+    notifications_read,
+)
+from handlers.notifications.kinds import KINDS, Kind
+from handlers.notifications.payloads import (
+    Announce,
+    ListNotifications,
+    Notification,
+    NotificationsRead,
+    ReadNotification,
+    UnreadTotal,
+)
+from handlers.notifications.preferences import choose_switches
 from server.context import Context
-from server.contract import EVERYONE, Namespace
+from server.contract import EVERYONE
 from server.errors import NotFound
-from server.limits import Rate
-from server.payload import Change, Id, Instant, Nothing, Page, PageRequest, Payload
+from server.payload import Change, Nothing, Page
 from storage import notifications as feed
 from storage.notifications import NewNotification
 
-READ_RATE = Rate(60, per=10)
-CHANGE_RATE = Rate(60, per=10)
+PUSH_DELAY = timedelta(seconds=5)
+"""What a device that is there needs to say so."""
 
-
-class Notification(Payload):
-    id: Id
-    type: str
-    title: str
-    text: str
-    link: str
-    data: dict[str, Any]
-    created_at: Instant
-    read_at: Instant | None
-
-
-class ListNotifications(PageRequest):
-    unread: bool | None = None
-    type: Annotated[str, Bounds(max_length=40)] | None = None
-
-
-class ReadNotification(Change):
-    notification_id: Id
-
-
-class NotificationsRead(Payload):
-    """These were read; so many are unread now."""
-
-    notification_ids: list[Id]
-    total: int
-
-
-class UnreadTotal(Payload):
-    total: int
-
-
-notifications = Namespace("/notifications", "The feed of things that wait for a person.")
-
-notification_created = notifications.push(
-    "notification:created", Notification, "Something new waits for the person."
-)
-notifications_read = notifications.push(
-    "notification:read", NotificationsRead, "Notifications were read, here or elsewhere."
-)
+MAIL_DELAY = timedelta(minutes=5)
 
 
 @notifications.state(
@@ -118,12 +98,39 @@ async def get_unread(ctx: Context, request: Nothing) -> UnreadTotal:
 
 
 async def notify(ctx: Context, notes: Sequence[NewNotification]) -> None:
-    """Put something into people's feeds, unless they have it there unread already."""
+    """Put something into people's feeds, and bring it to them by the channels they want.
+
+    What is there unread already stays, with the new words if these are others.
+    """
+    switches = await choose_switches(ctx, {(note.user_id, note.type) for note in notes})
+    notes = [replace(note, in_app=switches[note.user_id, note.type].in_app) for note in notes]
     await feed.lock_feeds(ctx.db, {note.user_id for note in notes})
     added = await feed.add_notifications(ctx.db, notes, ctx.now)
     for row in added:
-        ctx.push(notification_created, Notification.model_validate(row), to=[row.user_id])
-    ctx.refresh(unread_changed, of={row.user_id for row in added})
+        kind = KINDS[row.type]
+        announce_soon(ctx, row.user_id, kind, row.subject)
+        if switches[row.user_id, row.type].email:
+            delay = timedelta(0) if kind.critical else MAIL_DELAY
+            about = Announce(user_id=row.user_id, subject=row.subject)
+            ctx.enqueue(mail_notification, about, key=_key(about), delay=delay)
+        if row.in_app:
+            ctx.push(notification_created, Notification.model_validate(row), to=[row.user_id])
+    ctx.refresh(unread_changed, of={row.user_id for row in added if row.in_app})
+    there = {(row.user_id, row.subject) for row in added}
+    old = [note for note in notes if (note.user_id, note.subject) not in there]
+    for row in await feed.change_notifications(ctx.db, old):
+        if row.in_app:
+            ctx.push(notification_updated, Notification.model_validate(row), to=[row.user_id])
+
+
+def announce_soon(ctx: Context, user_id: int, kind: Kind, subject: str) -> None:
+    """Push what is unread about a subject, unless the person sees it meanwhile.
+
+    One push for all that happens within the delay, not one for each.
+    """
+    about = Announce(user_id=user_id, subject=subject)
+    delay = timedelta(0) if kind.critical else PUSH_DELAY
+    ctx.enqueue(announce, about, key=_key(about), delay=delay)
 
 
 async def read_subjects(ctx: Context, subjects: Collection[tuple[int, str]]) -> None:
@@ -147,3 +154,7 @@ async def _tell_read(ctx: Context, ids: Mapping[int, list[int]]) -> None:
     for user_id, total in totals.items():
         told = NotificationsRead(notification_ids=ids[user_id], total=total)
         ctx.push(notifications_read, told, to=[user_id])
+
+
+def _key(about: Announce) -> str:
+    return f"{about.user_id}:{about.subject}"

@@ -1,4 +1,4 @@
-"""Notifications: the feed of things that wait for a person."""
+"""The feed: things that wait for a person."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -6,45 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, func, select, tuple_, update
-from sqlalchemy import text as sql
+from sqlalchemy import func, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.accounts import User
 from storage.database import insert
-from storage.schema import NEVER_REUSED, Key, Table, UserId
-
-_UNREAD = "read_at IS NULL"
-
-
-class Notification(Table):
-    """`subject` names what it is about; there is one unread notification about a thing."""
-
-    __tablename__ = "notifications"
-    __table_args__ = (
-        Index(None, "user_id", "id"),
-        Index(
-            "uq_notifications_unread_subject",
-            "user_id",
-            "subject",
-            unique=True,
-            postgresql_where=sql(_UNREAD),
-            sqlite_where=sql(_UNREAD),
-        ),
-        NEVER_REUSED,
-    )
-
-    id: Mapped[Key]
-    user_id: Mapped[UserId]
-    type: Mapped[str] = mapped_column(String(40))
-    subject: Mapped[str] = mapped_column(String(80))
-    title: Mapped[str] = mapped_column(String(200))
-    text: Mapped[str] = mapped_column(String(500))
-    link: Mapped[str] = mapped_column(String(200))
-    data: Mapped[dict[str, Any]] = mapped_column(JSON)
-    created_at: Mapped[datetime]
-    read_at: Mapped[datetime | None]
+from storage.notifications.tables import Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +23,7 @@ class NewNotification:
     text: str
     link: str
     data: dict[str, Any]
+    in_app: bool = True
 
 
 async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:
@@ -83,6 +51,7 @@ async def add_notifications(
             "text": note.text,
             "link": note.link,
             "data": note.data,
+            "in_app": note.in_app,
             "created_at": now,
         }
         for note in sorted(notes, key=lambda note: (note.user_id, note.subject))
@@ -94,6 +63,42 @@ async def add_notifications(
     )
 
 
+async def change_notifications(
+    db: AsyncSession, notes: Sequence[NewNotification]
+) -> list[Notification]:
+    """Give those that say something else now their new words; the ones that changed."""
+    changed: list[Notification] = []
+    for note in notes:
+        statement = (
+            update(Notification)
+            .where(
+                Notification.user_id == note.user_id,
+                Notification.subject == note.subject,
+                Notification.read_at.is_(None),
+                tuple_(Notification.title, Notification.text, Notification.link)
+                != (note.title, note.text, note.link),
+            )
+            .values(title=note.title, text=note.text, link=note.link, data=note.data)
+            .returning(Notification)
+            .execution_options(populate_existing=True)
+        )
+        changed += await db.scalars(statement)
+    return changed
+
+
+async def find_unread(db: AsyncSession, user_id: int, subject: str) -> Notification | None:
+    """The unread notification about something, in the feed or not."""
+    return (
+        await db.scalars(
+            select(Notification).where(
+                Notification.user_id == user_id,
+                Notification.subject == subject,
+                Notification.read_at.is_(None),
+            )
+        )
+    ).one_or_none()
+
+
 async def list_notifications(
     db: AsyncSession,
     user_id: int,
@@ -103,7 +108,7 @@ async def list_notifications(
     skip: int,
     limit: int,
 ) -> tuple[list[Notification], int]:
-    wanted = [Notification.user_id == user_id]
+    wanted = [Notification.user_id == user_id, Notification.in_app]
     if unread is not None:
         wanted.append(
             Notification.read_at.is_(None) if unread else Notification.read_at.is_not(None)
@@ -136,7 +141,7 @@ async def mark_read(
 ) -> list[int]:
     """Read one notification or all; the ids of those that were unread."""
     statement = update(Notification).where(
-        Notification.user_id == user_id, Notification.read_at.is_(None)
+        Notification.user_id == user_id, Notification.read_at.is_(None), Notification.in_app
     )
     if notification_id is not None:
         statement = statement.where(Notification.id == notification_id)
@@ -146,7 +151,7 @@ async def mark_read(
 async def mark_subjects_read(
     db: AsyncSession, subjects: Collection[tuple[int, str]], now: datetime
 ) -> dict[int, list[int]]:
-    """Read what is unread about each (user_id, subject); for each user the ids that were."""
+    """Read what is unread about each (user_id, subject); for each feed the ids that were."""
     if not subjects:
         return {}
     rows = await db.execute(
@@ -156,18 +161,27 @@ async def mark_subjects_read(
             Notification.read_at.is_(None),
         )
         .values(read_at=now)
-        .returning(Notification.user_id, Notification.id)
+        .returning(Notification.user_id, Notification.id, Notification.in_app)
     )
     ids: dict[int, list[int]] = defaultdict(list)
-    for user_id, notification_id in sorted(rows.all()):
-        ids[user_id].append(notification_id)
+    for user_id, notification_id, in_app in sorted(rows.all()):
+        if in_app:
+            ids[user_id].append(notification_id)
     return ids
 
 
-async def count_unread(db: AsyncSession, user_ids: Collection[int]) -> dict[int, int]:
+async def count_unread(
+    db: AsyncSession, user_ids: Collection[int], *, but: str | None = None
+) -> dict[int, int]:
+    """How many are unread in each person's feed, leaving out one type."""
     rows = await db.execute(
         select(Notification.user_id, func.count())
-        .where(Notification.user_id.in_(user_ids), Notification.read_at.is_(None))
+        .where(
+            Notification.user_id.in_(user_ids),
+            Notification.read_at.is_(None),
+            Notification.in_app,
+            Notification.type != but if but else true(),
+        )
         .group_by(Notification.user_id)
     )
     return dict.fromkeys(user_ids, 0) | dict(rows.all())

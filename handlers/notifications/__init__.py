@@ -1,0 +1,33 @@
+"""Notifications: the feed of things that wait for a person, and how they are told of it."""
+
+from handlers.notifications import feed, preferences, unsubscribing
+from handlers.notifications.declared import (
+    announce,
+    mail_digest,
+    mail_notification,
+    notifications,
+    push_to_device,
+)
+from handlers.notifications.feed import announce_soon, notify, read_subjects
+from handlers.notifications.kinds import DIGEST, KINDS, declare_kind
+from handlers.notifications.preferences import choose_switches
+from handlers.notifications.unsubscribing import write_link
+
+__all__ = [
+    "DIGEST",
+    "KINDS",
+    "announce",
+    "announce_soon",
+    "choose_switches",
+    "declare_kind",
+    "feed",
+    "mail_digest",
+    "mail_notification",
+    "notifications",
+    "notify",
+    "preferences",
+    "push_to_device",
+    "read_subjects",
+    "unsubscribing",
+    "write_link",
+]

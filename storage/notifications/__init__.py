@@ -1,0 +1,43 @@
+"""Notifications: the feed of things that wait for a person, and what they want of it."""
+
+from storage.notifications.feed import (
+    NewNotification,
+    add_notifications,
+    change_notifications,
+    count_unread,
+    find_unread,
+    list_notifications,
+    lock_feeds,
+    mark_read,
+    mark_subjects_read,
+    owns_notification,
+)
+from storage.notifications.preferences import (
+    get_preferences,
+    list_preferences,
+    list_subscriptions,
+    set_preference,
+    set_subscriptions,
+)
+from storage.notifications.tables import Notification, Preference, Subscription
+
+__all__ = [
+    "NewNotification",
+    "Notification",
+    "Preference",
+    "Subscription",
+    "add_notifications",
+    "change_notifications",
+    "count_unread",
+    "find_unread",
+    "get_preferences",
+    "list_notifications",
+    "list_preferences",
+    "list_subscriptions",
+    "lock_feeds",
+    "mark_read",
+    "mark_subjects_read",
+    "owns_notification",
+    "set_preference",
+    "set_subscriptions",
+]
