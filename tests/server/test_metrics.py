@@ -13,12 +13,12 @@ from sqlalchemy import text
 
 from handlers.accounts.declared import welcome
 from handlers.accounts.payloads import Registered
-from jobs.providers.mail import build_mailer
+from run import make_runtime
 from server import engine
 from server import scrape as scraping
 from server.context import Context
 from server.health import build_metrics_app
-from server.runtime import Runtime, build_runtime
+from server.runtime import Runtime
 from server.settings import Settings
 from storage.outbox import DeadJob
 from tests.backend import SCALED, Backend
@@ -177,10 +177,10 @@ async def test_jobs_are_counted_and_timed(start: StartInstance) -> None:
     await add_job(server)
 
     async def is_done() -> bool:
-        return await growth.of("emotrack_jobs_total", job=welcome.name, outcome="ok") == 1
+        return await growth.of("emotrack_jobs_total", name=welcome.name, outcome="ok") == 1
 
     await eventually(is_done, "a job")
-    assert await growth.of("emotrack_job_seconds_count", job=welcome.name) == 1
+    assert await growth.of("emotrack_job_seconds_count", name=welcome.name) == 1
     assert await growth.of("emotrack_job_lag_seconds_count", queue="general") >= 1
 
     async def is_idle() -> bool:
@@ -271,7 +271,7 @@ async def lost(tmp_path: Path) -> AsyncIterator[Runtime]:
     settings = Settings(
         _env_file=None, database_url="postgresql://nobody@127.0.0.1:1/none", data_dir=tmp_path
     )
-    runtime = build_runtime(settings, build_mailer(settings))
+    runtime = make_runtime(settings)
     yield runtime
     await runtime.close()
 
