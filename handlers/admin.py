@@ -107,7 +107,8 @@ async def drop_job(ctx: Context, request: SettleJob) -> Nothing:
 @admin.on("backlog:get", roles=ADMIN, rate=RATE, reads=True)
 async def get_backlog(ctx: Context, request: Nothing) -> Backlog:
     """What is due in each queue, and how many jobs were given up."""
-    found = {backlog.queue: backlog for backlog in await outbox.count_backlog(ctx.db, ctx.now)}
+    backlogs = await outbox.count_backlog(ctx.db, list(Queue), ctx.now)
+    found = {backlog.queue: backlog for backlog in backlogs}
     return Backlog(
         queues=[
             Waiting(queue=queue, due=found[queue].due, oldest=found[queue].oldest)

@@ -46,20 +46,21 @@ def attach_metrics(app: web.Application, runtime: Runtime, *counts: Count) -> No
 async def scrape(runtime: Runtime, *counts: Count) -> bytes:
     """All metrics as text; a database that is away leaves its own ones out."""
     waiting = await _read_outbox(runtime)
-    # No await from here on: two scrapes must not mix.
     _show_outbox(waiting, runtime.clock())
     _show_pools(runtime.database)
     metrics.bus_healthy.set(runtime.bus.healthy)
     metrics.bus_waiting.set(runtime.bus.waiting)
     for count in counts:
         count()
-    return generate_latest()
+    # Thousands of lines: the event loop must not stand still for them.
+    return await asyncio.to_thread(generate_latest)
 
 
 async def _read_outbox(runtime: Runtime) -> tuple[list[Backlog], int] | None:
     try:
         async with asyncio.timeout(PATIENCE), runtime.database.session(write=False) as db:
-            return await outbox.count_backlog(db, runtime.clock()), await outbox.count_dead_jobs(db)
+            backlogs = await outbox.count_backlog(db, list(Queue), runtime.clock())
+            return backlogs, await outbox.count_dead_jobs(db)
     except Exception as error:
         log.warning("scrape.database", error=type(error).__name__)
         return None
