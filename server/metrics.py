@@ -1,4 +1,7 @@
-"""What Prometheus sees. Dashboards and alerts rely on the names; no label tells who a person is."""
+"""What Prometheus sees. Dashboards and alerts rely on the names; no label tells who a person is.
+
+No label is called `job` or `instance` either: these are Prometheus's own, for where it asked.
+"""
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
@@ -55,11 +58,11 @@ bus_lost = Counter("emotrack_bus_lost_total", "Messages that could not be publis
 
 # -- Jobs --
 
-jobs_done = Counter("emotrack_jobs_total", "Jobs run", ["job", "outcome"])
+jobs_done = Counter("emotrack_jobs_total", "Jobs run", ["name", "outcome"])
 job_seconds = Histogram(
     "emotrack_job_seconds",
     "Seconds that one run of a job took",
-    ["job"],
+    ["name"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 job_lag = Histogram(

@@ -92,9 +92,9 @@ class Shell:
         return outcome.out.rstrip("\n")
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator[Served]:
+    async def serve(self, variables: Mapping[str, str] | None = None) -> AsyncIterator[Served]:
         """A server that is ready."""
-        process = await self._start(["serve"], ROOT, {})
+        process = await self._start(["serve"], ROOT, variables or {})
         try:
             assert process.stdout is not None
             async with asyncio.timeout(PATIENCE):
