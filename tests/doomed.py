@@ -1,8 +1,8 @@
 """A worker that dies: run as a program, it forks one for every line it reads.
 
-A line asks for a worker that does what is due, in JSON: the `variables` of its environment, how
-many seconds `ahead` it lives, and before which of its steps (statements and commits) it kills
-itself. Forking spares each one the imports. The answer: whether it died, and the steps it took.
+A line asks for a worker that does the due jobs of one name, in JSON: the `variables` of its
+environment, the `job`, how many seconds `ahead` it lives, and before which of its steps
+(statements and commits) it kills itself. Forking spares each one the imports. The answer: whether it died, and the steps it took.
 """
 
 import asyncio
@@ -55,10 +55,11 @@ class Doom:
         )
 
     def run(
-        self, variables: Mapping[str, str], *, ahead: timedelta, die_at: int | None = None
+        self, variables: Mapping[str, str], job: str, *, ahead: timedelta, die_at: int | None = None
     ) -> Fate:
         """Let a worker do what is due `ahead` of now; blocks until it has ended."""
         order = {
+            "job": job,
             "variables": dict(variables),
             "ahead": ahead.total_seconds(),
             "die_at": die_at,
@@ -111,8 +112,10 @@ async def _work(order: dict[str, Any], pipe: int) -> None:
         Wakes(runtime, brokers) as wakes,
         Worker(runtime, brokers),
     ):
+        # What these jobs ask for is left to others.
+        runtime.waker = None
         told: set[int] = set()
-        while due := await _list_due(watched, runtime):
+        while due := await _list_due(watched, runtime, order["job"]):
             wakes.wake([wake for wake in due if wake.job_id not in told])
             told |= {wake.job_id for wake in due}
             await asyncio.sleep(PAUSE)
@@ -133,10 +136,12 @@ def _count_steps(runtime: Runtime, pipe: int, die_at: int | None) -> None:
         event.listen(engine, "commit", step)
 
 
-async def _list_due(database: Database, runtime: Runtime) -> list[Wake]:
+async def _list_due(database: Database, runtime: Runtime, job: str) -> list[Wake]:
     async with database.session(write=False) as db:
         rows = await db.execute(
-            select(Job.queue, Job.id).where(Job.due_at <= runtime.clock()).limit(100)
+            select(Job.queue, Job.id)
+            .where(Job.job == job, Job.due_at <= runtime.clock())
+            .limit(100)
         )
         return [Wake(*row) for row in rows]
 

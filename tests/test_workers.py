@@ -193,7 +193,9 @@ async def test_a_job_that_kills_its_workers_is_given_up(
             # Its claim, the commit of it, and whatever the job does first.
             die_at = 4 if crash < MAX_CRASHES else None
             ahead = timedelta(minutes=crash)
-            fate = await asyncio.to_thread(doom.run, place.variables, ahead=ahead, die_at=die_at)
+            fate = await asyncio.to_thread(
+                doom.run, place.variables, welcome.name, ahead=ahead, die_at=die_at
+            )
             assert fate.died == (crash < MAX_CRASHES)
         async with (
             start_instance(place, jobs=False) as server,

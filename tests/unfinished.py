@@ -3,13 +3,19 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from sqlalchemy import select
+
 from handlers.accounts import people
+from jobs.perform import perform
 from jobs.upkeep import plan_upkeep
 from server.context import Context
 from storage.accounts import Role
+from storage.outbox import Job
+from tests.files import upload
 from tests.instance import PASSWORD, Instance
 from tests.stand_ins.letters import ask_for_letter
 from tests.stand_ins.waiting import set_clock
+from tests.talks import Talk, start_talk
 
 Arrange = Callable[[Instance], Awaitable[object]]
 
@@ -39,10 +45,82 @@ async def let_upkeep_fall_due(server: Instance) -> None:
     await plan_upkeep(server.runtime)
 
 
+async def write_to_somebody_offline(server: Instance) -> Talk:
+    """With a phone and a tablet, and letters wanted."""
+    talk = await start_talk(server)
+    for token in ("phone", "tablet"):
+        device = {"token": token, "platform": "android"}
+        await server.ask(talk.patient, "/account", "device:register", device)
+    choice = {"type": "message", "in_app": True, "push": True, "email": True}
+    await server.ask(talk.patient, "/notifications", "preference:set", choice)
+    await talk.send(talk.psychologist)
+    return talk
+
+
+async def leave_pushes_undone(server: Instance) -> None:
+    """As when the worker died between deciding and sending."""
+    await write_to_somebody_offline(server)
+    await perform_job(server, "notifications.announce")
+
+
+async def ask_for_a_digest(server: Instance) -> None:
+    talk = await write_to_somebody_offline(server)
+    choice = {"type": "digest", "in_app": False, "push": True, "email": True}
+    await server.ask(talk.patient, "/notifications", "preference:set", choice)
+    soon = server.runtime.clock() + timedelta(minutes=2)
+    schedule = {"times": [f"{soon:%H:%M}"], "frequency": "daily"}
+    await server.ask(talk.patient, "/account", "schedule:update", schedule)
+
+
+async def leave_digest_mail_undone(server: Instance) -> None:
+    await ask_for_a_digest(server)
+    await perform_job(server, "accounts.digest")
+
+
+async def upload_a_picture(server: Instance) -> None:
+    person = await server.add_person()
+    await upload(server, person, purpose="avatar")
+
+
+async def replace_a_picture(server: Instance) -> None:
+    person = await server.add_person()
+    for _ in range(2):
+        picture = await upload(server, person, purpose="avatar")
+        change = {"avatar_upload_id": picture["id"]}
+        await server.ask(person, "/account", "profile:update", change)
+
+
+async def forget_an_upload(server: Instance) -> None:
+    person = await server.add_person()
+    await set_clock(server, ahead=-timedelta(days=3))
+    await upload(server, person)
+    await set_clock(server, ahead=timedelta(0))
+    await perform_job(server, "uploads.make_thumbnail")
+    await plan_upkeep(server.runtime)
+
+
+async def perform_job(server: Instance, name: str) -> None:
+    """Do the jobs of this name, which are due within minutes."""
+    async with server.runtime.database.session(write=False) as db:
+        waiting = list(await db.scalars(select(Job.id).where(Job.job == name)))
+    await set_clock(server, ahead=timedelta(minutes=4))
+    for job_id in waiting:
+        await perform(server.runtime, job_id)
+    await set_clock(server, ahead=timedelta(0))
+
+
 UNFINISHED: dict[str, Arrange] = {
+    "accounts.digest": ask_for_a_digest,
     "accounts.mail_recovery": ask_for_recovery,
     "accounts.welcome": register_an_invited_person,
     "care.mail_invitation": invite_a_stranger,
+    "notifications.announce": write_to_somebody_offline,
+    "notifications.mail": write_to_somebody_offline,
+    "notifications.mail_digest": leave_digest_mail_undone,
+    "notifications.push": leave_pushes_undone,
     "upkeep.prune": let_upkeep_fall_due,
+    "uploads.make_thumbnail": upload_a_picture,
+    "uploads.remove_blob": replace_a_picture,
+    "uploads.sweep": forget_an_upload,
 }
 """By the job's name; none may be left out."""

@@ -50,7 +50,8 @@ async def read(blobs: Blobs, key: str) -> bytes | None:
     if isinstance(place, Path):
         return place.read_bytes() if place.exists() else None
     async with ClientSession() as session, session.get(URL(place, encoded=True)) as response:
-        if response.status == 404:
+        if response.status in (403, 404):
+            # moto checks a signature only where there is no such key, and then gets it wrong.
             return None
         assert response.status == 200, await response.text()
         assert response.headers["Content-Type"] == "image/png"
