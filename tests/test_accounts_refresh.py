@@ -183,6 +183,8 @@ async def test_in_production_cookies_travel_over_tls_alone(start: StartInstance)
         public_url="https://app.example.com",
         jwt_secret_key="a key for this test, of 32 bytes or more",
         smtp_url="smtp://127.0.0.1:1",
+        s3_bucket="nowhere",
+        firebase_credentials="nowhere.json",
         rate_limit_scale=1,
     )
     person = await server.add_person(with_password=True)

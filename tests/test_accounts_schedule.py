@@ -23,7 +23,7 @@ ZONES = (
     "UTC",
 )
 YEARS = st.integers(2024, 2031)
-TIMES = st.times().map(lambda at: at.replace(second=0, microsecond=0))
+TIMES = st.times().map(lambda at: at.replace(second=0, microsecond=0, fold=0))
 MOMENTS = st.datetimes(
     datetime(2024, 1, 1),  # noqa: DTZ001 - the zone comes with the next argument but one
     datetime(2031, 1, 1),  # noqa: DTZ001 - the same

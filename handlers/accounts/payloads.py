@@ -197,7 +197,7 @@ class Settings(Payload):
         return cls(
             push_enabled=row.push_enabled,
             schedule=Schedule(
-                times=row.digest_times,
+                times=row.digest_times.split(),
                 frequency=Frequency(row.digest_frequency),
                 weekday=row.digest_weekday,
             ),

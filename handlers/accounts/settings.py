@@ -51,7 +51,7 @@ async def update_schedule(ctx: Context, request: UpdateSchedule) -> Schedule:
     row = await accounts.update_user(
         ctx.db,
         ctx.user.id,
-        digest_times=request.times,
+        digest_times=" ".join(request.times),
         digest_frequency=request.frequency,
         digest_weekday=request.weekday,
     )
@@ -98,7 +98,7 @@ def plan_digest(ctx: Context, user: accounts.User) -> None:
     key = str(user.id)
     weekly = user.digest_frequency == Frequency.WEEKLY
     plan = Plan(
-        times=tuple(map(time.fromisoformat, user.digest_times)),
+        times=tuple(map(time.fromisoformat, user.digest_times.split())),
         weekday=user.digest_weekday if weekly else None,
         zone=user.time_zone,
     )

@@ -49,7 +49,7 @@ class User(Table):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
     avatar_upload_id: Mapped[int | None] = mapped_column(big_integer)
-    digest_times: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    digest_times: Mapped[str] = mapped_column(String(80), default="", server_default="")
     digest_frequency: Mapped[str] = mapped_column(String(10), default="off", server_default="off")
     digest_weekday: Mapped[int | None]
     quiet_starts: Mapped[str | None] = mapped_column(String(5))
