@@ -52,6 +52,7 @@ class Databases:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._url = ""
+        self._copy = ""
         self._name = f"emotrack_test_{uuid.uuid4().hex[:12]}"
 
     def start(self) -> None:
@@ -64,6 +65,7 @@ class Databases:
     def stop(self) -> None:
         if SCALED:
             asyncio.run(_drop(self._name))
+            asyncio.run(_drop(f"{self._name}_copy"))
             asyncio.run(_forget(self._url))
 
     @asynccontextmanager
@@ -92,19 +94,22 @@ class Databases:
 
     @asynccontextmanager
     async def copy(self, backend: Backend) -> AsyncIterator[Backend]:
-        """The same rows and files once more, for as long as nobody uses the first ones."""
+        """The same rows and files once more, to be changed in their own place; one at a time."""
         folder = backend.data_dir.with_name(f"copy_{uuid.uuid4().hex[:6]}")
         shutil.copytree(backend.data_dir, folder)
         if not SCALED:
             yield Backend("", "", folder)
             return
-        name = f"{self._name}_{uuid.uuid4().hex[:6]}"
-        url = await _create(name, template=self._name)
+        if not self._copy:
+            # Making and dropping a database each time would wait for the disk.
+            self._copy = await _create(f"{self._name}_copy")
+            await upgrade(self._copy)
+        await empty(self._copy)
+        await _copy_rows(backend.database_url, self._copy)
         try:
-            yield Backend(url, REDIS, folder)
+            yield Backend(self._copy, REDIS, folder)
         finally:
-            await _drop(name)
-            await _forget(url)
+            await _forget(self._copy)
 
 
 async def empty(url: str) -> None:
@@ -116,8 +121,23 @@ async def empty(url: str) -> None:
     await engine.dispose()
 
 
-async def _create(name: str, *, template: str = "template1") -> str:
-    await _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+async def _copy_rows(source: str, target: str) -> None:
+    """All rows, and where their ids go on."""
+    engines = [create_async_engine(url, poolclass=NullPool) for url in (source, target)]
+    async with engines[0].connect() as old, engines[1].begin() as new:
+        for table in metadata.sorted_tables:
+            rows = [dict(row) for row in (await old.execute(table.select())).mappings()]
+            if rows:
+                await new.execute(table.insert(), rows)
+            if table.dialect_kwargs.get("sqlite_autoincrement") and rows:
+                last = max(row["id"] for row in rows)
+                await new.execute(text(f"SELECT setval('{table.name}_id_seq', {last})"))
+    for engine in engines:
+        await engine.dispose()
+
+
+async def _create(name: str) -> str:
+    await _administer(f'CREATE DATABASE "{name}"')
     # What a crash of the machine would lose is nothing to a test; waiting for the disk is much.
     await _administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     url = make_url(POSTGRES).set(drivername="postgresql+asyncpg", database=name)

@@ -2,7 +2,7 @@
 
 A line asks for a worker that does the due jobs of one name, in JSON: the `variables` of its
 environment, the `job`, how many seconds `ahead` it lives, and before which of its steps
-(statements, or on PostgreSQL transactions, and commits) it kills itself. Forking spares each one the imports. The answer: whether it died, and the steps it took.
+(each transaction, and its commit) it kills itself. Forking spares each one the imports. The answer: whether it died, and the steps it took.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import event, select
@@ -32,6 +33,7 @@ from storage.outbox import Job, Wake
 ROOT = Path(__file__).parents[1]
 DEADLINE = 20.0
 PAUSE = 0.005
+TELL_AGAIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,13 @@ async def _work(order: dict[str, Any], pipe: int) -> None:
     ):
         # What these jobs ask for is left to others.
         runtime.waker = None
-        told: set[int] = set()
+        told: dict[int, float] = {}
         while due := await _list_due(watched, runtime, order["job"]):
-            wakes.wake([wake for wake in due if wake.job_id not in told])
-            told |= {wake.job_id for wake in due}
+            for wake in due:
+                # Told again after a while, as by a scheduler: wakes may be lost.
+                if monotonic() - told.get(wake.job_id, -TELL_AGAIN) >= TELL_AGAIN:
+                    told[wake.job_id] = monotonic()
+                    wakes.wake([wake])
             await asyncio.sleep(PAUSE)
 
 
@@ -131,11 +136,9 @@ def _count_steps(runtime: Runtime, pipe: int, die_at: int | None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         os.write(pipe, b".")
 
-    # Inside a transaction one death is as good as another: starting PostgreSQL's databases over
-    # takes its time, so there the edges do.
-    inner = "before_cursor_execute" if runtime.database.is_sqlite else "begin"
+    # Inside a transaction one death is as good as another: the database takes all of it back.
     for engine in {runtime.database.writer.sync_engine, runtime.database.reader.sync_engine}:
-        event.listen(engine, inner, step)
+        event.listen(engine, "begin", step)
         event.listen(engine, "commit", step)
 
 
