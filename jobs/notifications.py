@@ -153,7 +153,7 @@ async def sum_up(ctx: Context, payload: Digest) -> None:
             ),
         )
     if switches.email:
-        ctx.enqueue(mail_digest, DigestMail(user_id=user.id, text=text))
+        ctx.enqueue(mail_digest, DigestMail(user_id=user.id, text=text), key=str(user.id))
 
 
 @implements(mail_digest)

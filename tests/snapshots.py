@@ -148,6 +148,12 @@ def _put_notification(snapshot: Snapshot, told: Told, me: int) -> None:
     snapshot["total"] += 1
 
 
+def _replace_notification(snapshot: Snapshot, told: Told, me: int) -> None:
+    notes = snapshot["notifications"]
+    (place,) = [n for n, note in enumerate(notes) if note["id"] == told.data["id"]]
+    notes[place] = told.data
+
+
 def _read_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
     ids = set(told.data["notification_ids"])
     for note in snapshot["notifications"]:
@@ -171,5 +177,6 @@ FOLDS: dict[str, Fold] = {
     "relation:declined": _put_relation,
     "relation:ended": _put_relation,
     "notification:created": _put_notification,
+    "notification:updated": _replace_notification,
     "notification:read": _read_notifications,
 }

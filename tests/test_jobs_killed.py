@@ -1,4 +1,4 @@
-"""kill -9 of the worker before every step of every kind of job: one effect all the same."""
+"""Every kind of job, killed (-9) before every step, and done twice: one effect all the same."""
 
 import asyncio
 import re
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -59,6 +59,35 @@ async def test_a_worker_killed_at_any_step_leaves_one_effect(
             second = await run(place, late=2 * LEASE)
             assert (first.died, second.died) == (True, False)
             assert await find_effect(place) == expected, f"killed at step {step}"
+
+
+@pytest.mark.parametrize("job", UNFINISHED)
+async def test_a_job_that_is_done_twice_has_one_effect(
+    job: str, backend: Backend, databases: Databases, doom: Doom
+) -> None:
+    async def run(place: Backend, *, late: timedelta) -> None:
+        await asyncio.to_thread(doom.run, place.variables, job, ahead=AHEAD + late)
+
+    async with start_instance(backend, jobs=False) as server:
+        await UNFINISHED[job](server)
+    rows = [dict(row._mapping) for row in await read(backend, select(Job.__table__))]
+    async with databases.copy(backend) as place:
+        await run(place, late=timedelta(0))
+        once = await find_effect(place)
+        await put_back(place, [row for row in rows if row["job"] == job])
+        await run(place, late=LEASE)
+        assert await find_effect(place) == once
+
+
+async def put_back(place: Backend, rows: list[dict[str, Any]]) -> None:
+    """Ask for jobs again under their old ids; one that asked for itself again is due at once."""
+    engine = create_async_engine(place.url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        for row in rows:
+            same = (Job.job == row["job"], Job.key == row["key"])
+            await connection.execute(delete(Job).where(*same))
+            await connection.execute(insert(Job).values(row))
+    await engine.dispose()
 
 
 async def list_jobs(place: Backend) -> list[str]:

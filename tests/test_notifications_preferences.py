@@ -11,10 +11,14 @@ import pytest
 from aiohttp import ClientSession
 from sqlalchemy import func, select
 
+from handlers.notifications import notify
+from server.context import Context
 from storage.accounts import Role
+from storage.notifications import NewNotification
 from storage.outbox import Job
 from tests.conftest import StartInstance
 from tests.instance import Instance, Person
+from tests.snapshots import feed_snapshot, fold
 from tests.stand_ins.smtp import SmtpStandIn, run_smtp
 from tests.stand_ins.waiting import eventually, set_clock
 from tests.talks import start_talk
@@ -121,6 +125,28 @@ async def test_what_is_not_wanted_in_the_feed_is_not_there(server: Instance) -> 
     await talk.send(talk.psychologist)
     told = await device.wait_for("notification:created", namespace=FEED)
     assert told.seq == 1
+
+
+async def test_what_says_something_else_now_is_told_and_not_announced_again(
+    server: Instance,
+) -> None:
+    person = await server.add_person()
+    device = await server.connect(person, FEED)
+
+    async def list_feed() -> Any:
+        listed = await server.ask(person, FEED, "notification:list", {})
+        return feed_snapshot(listed, await server.ask(person, FEED, "unread:get", {}))
+
+    snapshots = [await list_feed()]
+    for title in ("Sleep", "Sleep", "Better sleep"):
+        async with Context.open(server.runtime) as ctx:
+            note = NewNotification(person.id, "resource", "resource:1", title, "New", "/r/1", {})
+            await notify(ctx, [note])
+        snapshots.append(await list_feed())
+
+    told = await device.wait_for("notification:updated", namespace=FEED)
+    assert (told.data["title"], told.seq) == ("Better sleep", 2)
+    assert fold(snapshots[0], device.pushes(FEED), person.id) == snapshots[-1]
 
 
 async def test_subscriptions_are_what_was_set_last(server: Instance) -> None:
