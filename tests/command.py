@@ -120,10 +120,10 @@ class Shell:
 
     @asynccontextmanager
     async def start(
-        self, command: str, variables: Mapping[str, str] | None = None
+        self, *arguments: str, variables: Mapping[str, str] | None = None
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         """A process that goes on until it is stopped, once it has said that it is ready."""
-        process = await self._start([command], ROOT, variables or {})
+        process = await self._start(arguments, ROOT, variables or {})
         try:
             assert process.stdout is not None
             said = await asyncio.wait_for(process.stdout.readline(), PATIENCE)

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 from sqlalchemy import func, select
 
 from handlers.accounts.declared import welcome
@@ -73,7 +75,8 @@ async def test_a_worker_elsewhere_does_the_job_and_its_pushes_arrive(
     start: StartInstance, shell: Shell
 ) -> None:
     server = await start(jobs=False)
-    async with shell.start("worker"), shell.start("scheduler"):
+    port = str(find_free_port())
+    async with shell.start("worker", "--metrics-port", port), shell.start("scheduler"):
         psychologist = await server.add_person(Role.PSYCHOLOGIST)
         client = await server.connect(psychologist, "/care")
         await server.ask(psychologist, "/care", "relation:invite", {"email": "new@example.com"})
@@ -82,8 +85,10 @@ async def test_a_worker_elsewhere_does_the_job_and_its_pushes_arrive(
         assert status == 201
 
         told = await client.wait_for("relation:invited", namespace="/care")
+        metrics = await read_metrics(f"http://127.0.0.1:{port}/metrics")
 
     assert (told.data["patient"]["id"], told.seq) == (session["user"]["id"], 1)
+    assert 'emotrack_jobs_total{name="accounts.welcome",outcome="ok"} 1.0' in metrics
 
 
 @pytest.mark.scaled
@@ -94,13 +99,13 @@ async def test_a_killed_workers_job_is_taken_over(
     person = await server.add_person()
     smtp.may_pass.clear()
     variables = {"SMTP_URL": smtp.url}
-    async with shell.start("scheduler"), shell.start("worker", variables) as worker:
+    async with shell.start("scheduler"), shell.start("worker", variables=variables) as worker:
         await ask_for_letter(server, person)
         await smtp.wait_for_knock()
         worker.kill()
         await worker.wait()
 
-        async with shell.start("worker", variables):
+        async with shell.start("worker", variables=variables):
             await smtp.wait_for_knock(2, patience=30)
             smtp.may_pass.set()
             await wait_until_sent(server)
@@ -134,7 +139,10 @@ async def test_a_redis_that_comes_back_empty_loses_no_job(
     shell = Shell(own)
     async with start_instance(own, jobs=False) as server:
         people = [await server.add_person() for _ in range(8)]
-        async with shell.start("scheduler"), shell.start("worker", {"SMTP_URL": smtp.url}):
+        async with (
+            shell.start("scheduler"),
+            shell.start("worker", variables={"SMTP_URL": smtp.url}),
+        ):
             await ask_for_letter(server, people[0])
             await smtp.wait_for(to=people[0].email)
             await redis.kill()
@@ -228,6 +236,17 @@ async def test_without_redis_there_is_nothing_for_a_worker_to_do(shell: Shell) -
     for command in ("worker", "scheduler"):
         outcome = await shell.run(command)
         assert outcome.complaint == "run.py: without REDIS_URL jobs run inside the server"
+
+
+async def read_metrics(url: str) -> str:
+    async with ClientSession() as session, session.get(url) as response:
+        assert response.status == 200
+        return await response.text()
+
+
+def find_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        return int(nobody.getsockname()[1])
 
 
 def read_memory(process_id: int) -> int:

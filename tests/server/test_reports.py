@@ -139,8 +139,8 @@ async def test_a_dead_job_is_reported_by_the_process_that_gave_it_up(
     variables = {"SENTRY_DSN": sentry.dsn}
     async with AsyncExitStack() as stack:
         if SCALED:
-            await stack.enter_async_context(shell.start("scheduler", variables))
-            await stack.enter_async_context(shell.start("worker", variables))
+            await stack.enter_async_context(shell.start("scheduler", variables=variables))
+            await stack.enter_async_context(shell.start("worker", variables=variables))
         else:
             await stack.enter_async_context(shell.serve(variables))
         (event,) = await sentry.wait_for(1)
