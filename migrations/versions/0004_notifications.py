@@ -14,7 +14,9 @@ MOMENT = sa.DateTime(timezone=True)
 
 def list_settings() -> list[sa.Column[Any]]:
     return [
-        sa.Column("digest_times", sa.String(length=80), server_default="", nullable=False),
+        sa.Column(
+            "digest_times", sa.String(length=80), server_default=sa.text("''"), nullable=False
+        ),
         sa.Column("digest_frequency", sa.String(length=10), server_default="off", nullable=False),
         sa.Column("digest_weekday", sa.Integer(), nullable=True),
         sa.Column("quiet_starts", sa.String(length=5), nullable=True),

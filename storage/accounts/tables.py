@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.schema import NEVER_REUSED, Key, Table, UserId, big_integer
@@ -49,7 +49,7 @@ class User(Table):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
     avatar_upload_id: Mapped[int | None] = mapped_column(big_integer)
-    digest_times: Mapped[str] = mapped_column(String(80), default="", server_default="")
+    digest_times: Mapped[str] = mapped_column(String(80), default="", server_default=text("''"))
     digest_frequency: Mapped[str] = mapped_column(String(10), default="off", server_default="off")
     digest_weekday: Mapped[int | None]
     quiet_starts: Mapped[str | None] = mapped_column(String(5))
