@@ -1,6 +1,7 @@
 """Blocking work in a few threads of its own, so that it never holds up the event loop."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -26,10 +27,16 @@ class Pool:
         if self._taken >= self._max:
             raise Unavailable(retry_after=5)
         self._taken += 1
-        work = self._threads.submit(function, *args, **kwargs)
-        # A thread goes on when nobody waits any more, so the place is free when *it* is done.
         loop = asyncio.get_running_loop()
-        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
+
+        def leave(_: object) -> None:
+            # The loop may be closed by now, and nobody counts any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._leave)
+
+        work = self._threads.submit(function, *args, **kwargs)
+        # A thread goes on when nobody waits any more: the place is free when *it* is done.
+        work.add_done_callback(leave)
         return await asyncio.wrap_future(work)
 
     def close(self) -> None:
