@@ -1,7 +1,7 @@
 """Notifications, later: brought to their people by push and mail, if they are still wanted."""
 
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 
 from handlers.accounts.declared import send_digest
 from handlers.accounts.payloads import Digest, Frequency
@@ -11,7 +11,7 @@ from handlers.notifications import (
     DIGEST,
     KINDS,
     announce,
-    choose_switches,
+    get_switches,
     mail_digest,
     mail_notification,
     push_to_device,
@@ -23,7 +23,6 @@ from jobs.letters import write_letter
 from jobs.perform import GiveUp, Retry, implements
 from server import texts
 from server.context import Context
-from server.outgoing import Job
 from server.services import DeviceGone, PushMessage, Refused, TryLater
 from storage import accounts, chat
 from storage import notifications as feed
@@ -40,44 +39,72 @@ class Wanted:
     kind: Kind
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Unread messages, in so many chats, and unread notifications of other types."""
+
+    messages: int
+    chats: int
+    others: int
+
+    @property
+    def total(self) -> int:
+        return self.messages + self.others
+
+
 @implements(announce)
 async def push_to_devices(ctx: Context, payload: Announce) -> None:
     """One push to each of the person's devices, now or when their quiet hours are over."""
     wanted = await _find_wanted(ctx, payload)
-    if wanted is None or _is_deferred(ctx, announce, wanted, payload):
+    if wanted is None or not await _may_push(ctx, wanted.user, wanted.kind):
         return
-    switches = (await choose_switches(ctx, {(payload.user_id, wanted.kind.name)}))[
-        payload.user_id, wanted.kind.name
-    ]
-    if wanted.kind.critical or (wanted.user.push_enabled and switches.push):
-        note = wanted.note
-        await _push(
-            ctx,
-            PushContent(
-                user_id=note.user_id,
-                type=note.type,
-                subject=note.subject,
-                title=note.title,
-                text=note.text,
-                link=note.link,
-                data=note.data,
-                notification_id=note.id,
-            ),
-        )
+    if later := _find_quiet_end(wanted, ctx.now):
+        key = f"{payload.user_id}:{payload.subject}"
+        ctx.enqueue(announce, payload, key=key, delay=later - ctx.now, move=True)
+        return
+    note = wanted.note
+    await _push(
+        ctx,
+        PushContent(
+            user_id=note.user_id,
+            type=note.type,
+            subject=note.subject,
+            title=note.title,
+            text=note.text,
+            link=note.link,
+            data=note.data,
+            notification_id=note.id,
+        ),
+    )
 
 
 @implements(push_to_device)
 async def send_push(ctx: Context, payload: PushToDevice) -> None:
-    """Send one push to one device, unless it was seen or the device has gone meanwhile."""
+    """Send one push to one device, unless it was seen or the device has gone meanwhile.
+
+    It may come long after it was decided on, when the provider was away: then the person may
+    have switched pushes off, or it is night.
+    """
     content = payload.content
     async with ctx.work() as work:
         device = await accounts.get_device(work.db, payload.device_id)
-        about = Announce(user_id=content.user_id, subject=content.subject)
-        is_wanted = content.notification_id is None or await _find_wanted(work, about)
-        badge = sum(await _count_unread(work, content.user_id))
-    if device is None or device.user_id != content.user_id or not is_wanted:
+        if device is None or device.user_id != content.user_id:
+            return
+        later = None
+        if content.notification_id is not None:
+            about = Announce(user_id=content.user_id, subject=content.subject)
+            wanted = await _find_wanted(work, about)
+            if wanted is None or not await _may_push(work, wanted.user, wanted.kind):
+                return
+            later = _find_quiet_end(wanted, ctx.now)
+        badge = (await _count_unread(work, content.user_id)).total
+    if later is not None:
+        key = f"{device.id}:{content.subject}"
+        ctx.enqueue(push_to_device, payload, key=key, delay=later - ctx.now, move=True)
         return
     data = {"type": content.type, "subject": content.subject, "link": content.link}
+    if content.notification_id is not None:
+        data["notification_id"] = str(content.notification_id)
     try:
         await ctx.runtime.pusher.send(
             device.token,
@@ -104,9 +131,12 @@ async def send_mail(ctx: Context, payload: Announce) -> None:
         wanted = await _find_wanted(work, payload)
         if wanted is None:
             return
-        name = wanted.kind.name
-        switches = (await choose_switches(work, {(payload.user_id, name)}))[payload.user_id, name]
-    if not switches.email or _is_deferred(ctx, mail_notification, wanted, payload):
+        switches = await get_switches(work, payload.user_id, wanted.kind)
+    if not switches.email:
+        return
+    if later := _find_quiet_end(wanted, ctx.now):
+        key = f"{payload.user_id}:{payload.subject}"
+        ctx.enqueue(mail_notification, payload, key=key, delay=later - ctx.now, move=True)
         return
     user, note = wanted.user, wanted.note
     link = ctx.runtime.settings.public_url + note.link
@@ -119,7 +149,7 @@ async def send_mail(ctx: Context, payload: Announce) -> None:
                 "mail.notification_body", user.locale, title=note.title, text=note.text, link=link
             ),
             message_id=f"notification.{note.id}",
-            unsubscribe=write_link(ctx, user.id, name),
+            unsubscribe=write_link(ctx, user.id, wanted.kind.name),
         )
     )
 
@@ -128,17 +158,21 @@ async def send_mail(ctx: Context, payload: Announce) -> None:
 async def sum_up(ctx: Context, payload: Digest) -> None:
     """A summary of what is unread, if anything is; and the next one planned."""
     user = await accounts.lock_user(ctx.db, payload.user_id)
-    if user.status not in MAY_SIGN_IN or user.digest_frequency == Frequency.OFF:
+    if user.digest_frequency == Frequency.OFF:
         return
+    # Also for those who are blocked: one day they may be back.
     plan_digest(ctx, user)
-    messages, others = await _count_unread(ctx, user.id)
-    if not messages and not others:
+    unread = await _count_unread(ctx, user.id)
+    if user.status not in MAY_SIGN_IN or not unread.total:
         return
     text = texts.get(
-        "notification.digest_text", user.locale, messages=str(messages), others=str(others)
+        "notification.digest_text",
+        user.locale,
+        messages=str(unread.messages),
+        chats=str(unread.chats),
+        others=str(unread.others),
     )
-    switches = (await choose_switches(ctx, {(user.id, DIGEST.name)}))[user.id, DIGEST.name]
-    if switches.push and user.push_enabled:
+    if await _may_push(ctx, user, DIGEST):
         await _push(
             ctx,
             PushContent(
@@ -152,7 +186,7 @@ async def sum_up(ctx: Context, payload: Digest) -> None:
                 notification_id=None,
             ),
         )
-    if switches.email:
+    if (await get_switches(ctx, user.id, DIGEST)).email:
         ctx.enqueue(mail_digest, DigestMail(user_id=user.id, text=text), key=str(user.id))
 
 
@@ -160,8 +194,10 @@ async def sum_up(ctx: Context, payload: Digest) -> None:
 async def send_digest_mail(ctx: Context, payload: DigestMail) -> None:
     async with ctx.work() as work:
         user = await accounts.get_user(work.db, payload.user_id)
-    if user is None or user.status not in MAY_SIGN_IN:
-        return
+        if user is None or user.status not in MAY_SIGN_IN:
+            return
+        if not (await get_switches(work, user.id, DIGEST)).email:
+            return
     link = ctx.runtime.settings.public_url
     title = texts.get("notification.digest_title", user.locale)
     await ctx.runtime.mailer.send(
@@ -190,18 +226,19 @@ async def _find_wanted(ctx: Context, about: Announce) -> Wanted | None:
     return Wanted(user, note, kind)
 
 
-def _is_deferred(ctx: Context, job: Job[Announce], wanted: Wanted, payload: Announce) -> bool:
-    """Whether it is the person's quiet hours; then the job comes again when they are over."""
+async def _may_push(ctx: Context, user: User, kind: Kind) -> bool:
+    """Whether they let this kind be pushed; critical ones always are."""
+    switches = await get_switches(ctx, user.id, kind)
+    return kind.critical or (user.push_enabled and switches.push)
+
+
+def _find_quiet_end(wanted: Wanted, now: datetime) -> datetime | None:
+    """When to come again, if these are the person's quiet hours and it can wait."""
     user = wanted.user
     if wanted.kind.critical or user.quiet_starts is None or user.quiet_ends is None:
-        return False
+        return None
     starts, ends = time.fromisoformat(user.quiet_starts), time.fromisoformat(user.quiet_ends)
-    end = find_quiet_end(starts, ends, user.time_zone, ctx.now)
-    if end is None:
-        return False
-    key = f"{payload.user_id}:{payload.subject}"
-    ctx.enqueue(job, payload, key=key, delay=end - ctx.now, move=True)
-    return True
+    return find_quiet_end(starts, ends, user.time_zone, now)
 
 
 async def _push(ctx: Context, content: PushContent) -> None:
@@ -214,8 +251,7 @@ async def _push(ctx: Context, content: PushContent) -> None:
         )
 
 
-async def _count_unread(ctx: Context, user_id: int) -> tuple[int, int]:
-    """Unread messages, and unread notifications of other types."""
-    unread = await chat.list_unread(ctx.db, {user_id})
+async def _count_unread(ctx: Context, user_id: int) -> Unread:
+    unread = (await chat.list_unread(ctx.db, {user_id}))[user_id]
     others = await feed.count_unread(ctx.db, {user_id}, but="message")
-    return sum(count for _, count in unread[user_id]), others[user_id]
+    return Unread(sum(count for _, count in unread), len(unread), others[user_id])

@@ -232,4 +232,28 @@ async def test_a_summary_goes_by_mail_where_it_is_wanted(
 
     (letter,) = await smtp.wait_for(to=talk.patient.email)
     assert letter["Subject"] == "Waiting for you"
-    assert "1 messages" in read(letter, "plain")
+    assert "Unread messages: 1 (chats: 1)." in read(letter, "plain")
+
+
+async def test_letters_that_could_not_be_sent_are_not_sent_to_who_has_ended_them(
+    server: Instance, smtp: SmtpStandIn
+) -> None:
+    talk = await start_talk(server)
+    await choose(server, talk.patient, "digest", email=True)
+    schedule = {"times": ["05:00"], "frequency": "daily"}
+    await server.ask(talk.patient, "/account", "schedule:update", schedule)
+    await talk.send(talk.psychologist)
+    smtp.busy = True
+    await set_clock(server, ahead=timedelta(days=1))
+
+    async def has_failed() -> bool:
+        async with server.runtime.database.session(write=False) as db:
+            return await db.scalar(select(func.count()).where(Job.failures == 1)) == 1
+
+    await eventually(has_failed, "a letter that was not taken")
+    smtp.busy = False
+    await choose(server, talk.patient, "digest", email=False)
+    await set_clock(server, ahead=timedelta(days=1, minutes=1))
+    await wait_for_mail_queue(server)
+
+    assert smtp.letters == []

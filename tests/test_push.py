@@ -12,12 +12,12 @@ from sqlalchemy import func, select
 from handlers.notifications import notify
 from handlers.notifications.kinds import KINDS, declare_kind
 from server.context import Context
-from storage.accounts import Device
 from storage.notifications import NewNotification
 from storage.outbox import DeadJob, Job
 from tests.client import Client
 from tests.conftest import StartInstance
-from tests.instance import Instance, Person
+from tests.devices import list_tokens, register, wait_until_quiet
+from tests.instance import Instance
 from tests.stand_ins.fcm import FcmStandIn, run_fcm
 from tests.stand_ins.waiting import eventually, set_clock
 from tests.talks import Talk, add_talk, refusal, start_talk
@@ -46,31 +46,6 @@ async def talk(server: Instance) -> Talk:
     return talk
 
 
-async def register(server: Instance, person: Person, token: str) -> None:
-    device = {"token": token, "platform": "android"}
-    await server.ask(person, ACCOUNT, "device:register", device)
-
-
-async def list_tokens(server: Instance) -> list[str]:
-    async with server.runtime.database.session(write=False) as db:
-        return sorted(await db.scalars(select(Device.token)))
-
-
-async def wait_until_quiet(server: Instance, *, until: timedelta = timedelta(minutes=1)) -> None:
-    """Until no job of pushing is due at the server's time and a little after."""
-
-    async def is_quiet() -> bool:
-        async with server.runtime.database.session(write=False) as db:
-            waiting = await db.scalar(
-                select(func.count()).where(
-                    Job.queue == "push", Job.due_at <= server.runtime.clock() + until
-                )
-            )
-        return waiting == 0
-
-    await eventually(is_quiet, "no more pushes to make")
-
-
 async def test_a_message_to_an_offline_patient_becomes_one_push(
     talk: Talk, fcm: FcmStandIn
 ) -> None:
@@ -87,11 +62,13 @@ async def test_a_message_to_an_offline_patient_becomes_one_push(
         "title": talk.psychologist.name,
         "body": "You have new messages.",
     }
+    feed = await talk.server.ask(talk.patient, "/notifications", "notification:list", {})
     assert push["data"] == {
         "type": "message",
         "subject": subject,
         "link": f"/chats/{talk.chat_id}",
         "chat_id": str(talk.chat_id),
+        "notification_id": str(feed["items"][0]["id"]),
     }
     assert push["android"]["collapse_key"] == subject
     assert push["android"]["notification"]["tag"] == subject
@@ -308,7 +285,9 @@ async def test_a_summary_comes_when_it_was_asked_for_and_says_nothing_without_ca
 
     summary = fcm.sent[1]
     assert summary["data"]["type"] == "digest"
-    assert summary["notification"]["body"] == "Unread: 1 messages, 0 other notifications."
+    assert (
+        summary["notification"]["body"] == "Unread messages: 1 (chats: 1). Other notifications: 0."
+    )
     await server.ask(patient, ACCOUNT, "schedule:update", {"times": [], "frequency": "off"})
     assert await count_jobs(server, "accounts.digest") == 0
 

@@ -12,5 +12,5 @@ settings_updated = account.push(
 )
 
 mail_recovery = account.job("accounts.mail_recovery", RecoveryMail, queue=Queue.MAIL)
-send_digest = account.job("accounts.digest", Digest, queue=Queue.PUSH)
+send_digest = account.job("accounts.digest", Digest)
 welcome = account.job("accounts.welcome", Registered)

@@ -10,7 +10,7 @@ from handlers.notifications.declared import (
 )
 from handlers.notifications.feed import announce_soon, notify, read_subjects
 from handlers.notifications.kinds import DIGEST, KINDS, declare_kind
-from handlers.notifications.preferences import choose_switches
+from handlers.notifications.preferences import get_switches
 from handlers.notifications.unsubscribing import write_link
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "KINDS",
     "announce",
     "announce_soon",
-    "choose_switches",
     "declare_kind",
     "feed",
+    "get_switches",
     "mail_digest",
     "mail_notification",
     "notifications",

@@ -72,6 +72,11 @@ async def choose_switches(
     }
 
 
+async def get_switches(ctx: Context, user_id: int, kind: Kind) -> Switches:
+    """By which channels one person gets one kind."""
+    return (await choose_switches(ctx, {(user_id, kind.name)}))[user_id, kind.name]
+
+
 def _switches(kind: Kind, chosen: feed.Preference | None) -> Switches:
     if chosen is None or kind.critical:
         return kind.switches

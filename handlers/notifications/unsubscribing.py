@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from handlers.notifications.declared import notifications
 from handlers.notifications.kinds import KINDS
 from handlers.notifications.payloads import Unsubscribe
-from handlers.notifications.preferences import choose_switches
+from handlers.notifications.preferences import get_switches
 from server import texts
 from server.bodies import Html
 from server.context import Context
@@ -44,7 +44,7 @@ async def unsubscribe(ctx: Context, request: Unsubscribe) -> Html:
     user_id, kind = _read(ctx, request.token)
     if await accounts.get_user(ctx.db, user_id) is None:
         raise NotFound
-    switches = (await choose_switches(ctx, {(user_id, kind)}))[user_id, kind]
+    switches = await get_switches(ctx, user_id, KINDS[kind])
     await feed.set_preference(
         ctx.db, user_id, kind, in_app=switches.in_app, push=switches.push, email=False
     )

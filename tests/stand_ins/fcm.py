@@ -24,6 +24,7 @@ ERRORS: dict[str, tuple[int, str, str]] = {
     "mismatch": (403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
     "quota": (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
     "internal": (500, "INTERNAL", "INTERNAL"),
+    "unavailable": (503, "UNAVAILABLE", "UNAVAILABLE"),
     "apns": (401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
 }
 """What FCM answers: status, code, and FCM's own code."""
