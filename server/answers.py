@@ -31,6 +31,8 @@ def respond(route: Route, answer: Any, caller: Caller, *, secure: bool) -> web.S
     if isinstance(answer, File):
         headers = {**FILE_HEADERS, "Content-Type": answer.type}
         headers["Content-Disposition"] = answer.disposition
+        if not answer.lasting:
+            headers["Cache-Control"] = "no-store"
         return web.FileResponse(answer.path, headers=headers)
     if isinstance(answer, Html):
         return web.Response(text=answer.text, content_type="text/html", headers=PAGE_HEADERS)

@@ -61,11 +61,12 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Bytes to send, in ranges where they are asked for."""
+    """Bytes to send, in ranges where they are asked for; `lasting` ones browsers may keep."""
 
     path: Path
     type: str
     disposition: str
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)

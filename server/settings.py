@@ -65,6 +65,7 @@ class Settings(BaseSettings):
 
     s3_bucket: str = Field("", description="Where uploads are kept; empty: files in DATA_DIR.")
     s3_endpoint_url: str = Field("", description="Of an S3 that is not Amazon's.")
+    s3_region: str = Field("us-east-1", description="Of the bucket; Amazon's links need it.")
     s3_access_key: str = Field("", description="Who we are to S3.")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="The access key's secret.")
     upload_quota_mb: int = Field(1024, gt=0, description="Megabytes one person may have uploaded.")

@@ -90,7 +90,7 @@ async def get_thumbnail(ctx: Context, request: GetUpload) -> File | Redirect:
     if not row.width:
         raise NotFound
     if row.thumbnail_at is None:
-        return await _locate(ctx, row, row.blob_key, row.file_type)
+        return await _locate(ctx, row, row.blob_key, row.file_type, lasting=False)
     return await _locate(ctx, row, row.thumbnail_key, "image/webp")
 
 
@@ -129,12 +129,14 @@ async def _access_upload(ctx: Context, upload_id: int) -> files.Upload:
     return row
 
 
-async def _locate(ctx: Context, row: files.Upload, key: str, type: str) -> File | Redirect:
+async def _locate(
+    ctx: Context, row: files.Upload, key: str, type: str, *, lasting: bool = True
+) -> File | Redirect:
     disposition = _describe(row.file_name, inline=type.startswith(SHOWN))
     place = await ctx.runtime.blobs.locate(key, type=type, disposition=disposition)
     if isinstance(place, str):
         return Redirect(place)
-    return File(place, type, disposition)
+    return File(place, type, disposition, lasting)
 
 
 def _check_name(name: str) -> str:

@@ -21,8 +21,6 @@ PIECE = 8 * 1024 * 1024
 """Bytes sent and held at once; files that are larger go up in pieces of this size."""
 
 LINK_SECONDS = 300
-REGION = "us-east-1"
-"""What signatures are made for where no other region is named; S3s that are not Amazon's ask none."""
 
 
 class S3Blobs:
@@ -121,7 +119,7 @@ class S3Blobs:
                 self._client = await self._opened.enter_async_context(
                     get_session().create_client(
                         "s3",
-                        region_name=REGION,
+                        region_name=settings.s3_region,
                         endpoint_url=settings.s3_endpoint_url or None,
                         aws_access_key_id=settings.s3_access_key or None,
                         aws_secret_access_key=settings.s3_secret_key.get_secret_value() or None,
