@@ -171,6 +171,7 @@ async def test_a_provider_that_hangs_holds_up_no_letters(talk: Talk, fcm: FcmSta
     await set_clock(server, ahead=timedelta(minutes=3))
     await eventually(find_letter, "a summary by mail")
     fcm.tokens_may_pass.set()
+    await wait_until_quiet(server)
 
 
 async def test_the_oldest_device_makes_room(talk: Talk) -> None:
