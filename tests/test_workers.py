@@ -67,7 +67,7 @@ async def wait_until_done(server: Instance) -> None:
             left = await db.scalar(select(func.count()).where(Job.job == welcome.name))
         return left == 0
 
-    await eventually(is_done, "an empty outbox", patience=120)
+    await eventually(is_done, "an empty outbox", patience=240)
 
 
 @pytest.mark.scaled
@@ -213,7 +213,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(
     assert (dead.job, dead.error, dead.attempts) == (welcome.name, "crashed", MAX_CRASHES + 1)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_thousands_of_jobs_drain_in_bounded_memory(
     start: StartInstance, shell: Shell
 ) -> None:
