@@ -1,0 +1,100 @@
+"""A storm: everybody comes back at once, each with a place in the streams to go on from."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from benchmarks.link import Link
+from benchmarks.loads.chat import find_percentiles
+from benchmarks.loads.marks import BEGIN, END, mark
+
+AT_ONCE = 500
+"""Connections that are not let in yet; the system queues no more for a listening socket."""
+
+BEHIND = 20
+"""Events that each has missed, if there are that many."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a stream stands."""
+
+    head: int
+    epoch: str
+
+
+class Comer:
+    """One client that joins its namespaces and, where there are streams, catches up."""
+
+    def __init__(self, port: int, namespaces: list[str], *, follows: bool) -> None:
+        self._left = set(namespaces)
+        self._follows = follows
+        self._heads: dict[str, int] = {}
+        self._done = asyncio.Event()
+        self.places: dict[str, Place] = {}
+        self.link = Link(port, self._hear)
+
+    async def come(self, token: str, after: dict[str, Place]) -> None:
+        auths = {}
+        for namespace in self._left:
+            place = after.get(namespace)
+            since = {"after": max(0, place.head - BEHIND), "epoch": place.epoch} if place else {}
+            auths[namespace] = {"token": token, **since}
+        await self.link.open(auths)
+        await self._done.wait()
+
+    def _hear(self, packet: bytes) -> None:
+        kind, (name, _, body) = packet[:1], packet[1:].partition(b",")
+        namespace = name.decode()
+        if kind == b"0" and not self._follows:
+            self._finish(namespace)
+        elif kind == b"4":
+            raise ConnectionError(packet.decode())
+        elif kind == b"2" and self._follows:
+            event, data, meta = orjson.loads(body)
+            if event == "stream:ready":
+                self.places[namespace] = Place(data["head"], data["epoch"])
+                self._heads[namespace] = data["head"]
+                if data["from"] >= data["head"]:
+                    self._finish(namespace)
+            elif meta.get("seq") == self._heads.get(namespace):
+                self._finish(namespace)
+
+    def _finish(self, namespace: str) -> None:
+        self._left.discard(namespace)
+        if not self._left:
+            self._done.set()
+
+
+async def run(given: dict[str, Any]) -> dict[str, Any]:
+    (port,) = given["ports"]
+    follows, namespaces = given["follows"], given["namespaces"]
+    tokens = [token for couple in given["couples"] for token in couple["tokens"]]
+    places: dict[str, dict[str, Place]] = {token: {} for token in tokens}
+    gate = asyncio.Semaphore(AT_ONCE)
+    times: list[float] = []
+    comers: list[Comer] = []
+
+    async def come(token: str) -> None:
+        comer = Comer(port, namespaces, follows=follows)
+        comers.append(comer)
+        async with gate:
+            start = time.perf_counter()
+            await comer.come(token, places[token])
+            times.append(time.perf_counter() - start)
+        places[token] = comer.places
+
+    await asyncio.gather(*map(come, tokens))
+    times.clear()
+    start = time.perf_counter()
+    mark(BEGIN)
+    wanted: int = given["connections"]
+    await asyncio.gather(*(come(tokens[n % len(tokens)]) for n in range(wanted)))
+    mark(END)
+    seconds = time.perf_counter() - start
+    for comer in comers:
+        comer.link.close()
+    return {"connections": wanted, "rate": wanted / seconds, "ms": find_percentiles(times)}

@@ -1,0 +1,149 @@
+"""What the servers are put to, and which numbers are read from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.table import Column, Counts, Round
+
+PAIRS = 64
+SOCKETS = 500
+IDLE = 1000
+STORM = 2000
+CHAT, NOTIFICATIONS = "/chat", "/notifications"
+
+
+# slice has no hash before Python 3.12, and so no field may default to one.
+def _all() -> slice:
+    return slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A load (a module of `loads`), how it is set, and how it is told."""
+
+    name: str
+    title: str
+    load: str
+    columns: Sequence[Column]
+    counts: Counts = field(default_factory=dict)
+    instances: int = 1
+    couples: slice = field(default_factory=_all)
+    """Which of the couples take part."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    peers: Sequence[str] = ()
+    """Who can do it; empty: everybody."""
+
+
+def _per_thousand(part: str) -> Any:
+    def read(one: Round) -> float:
+        # CPU seconds for a thousand messages are milliseconds for one.
+        return 1000 * one.costs[part] / max(1, int(one.found["acknowledged"]))
+
+    return read
+
+
+def _per_delivery(one: Round) -> float:
+    return 1e6 * one.costs["server"] / max(1, int(one.found["deliveries"]))
+
+
+def _per_connection(one: Round) -> float:
+    return one.costs["memory"] / int(one.found["connections"])
+
+
+def _cpu_per_connection(one: Round) -> float:
+    return 1000 * one.costs["server"] / int(one.found["connections"])
+
+
+TALKING = (
+    Column("acknowledged/s", lambda one: one.found["acknowledged"] / one.seconds, ",.0f"),
+    Column("delivered p50, ms", lambda one: one.found["delivery_ms"]["p50"]),
+    Column("p95", lambda one: one.found["delivery_ms"]["p95"]),
+    Column("p99", lambda one: one.found["delivery_ms"]["p99"]),
+    Column("server CPU, ms a message", _per_thousand("server"), ".3f"),
+    Column("workers", _per_thousand("workers"), ".3f"),
+    Column("PostgreSQL", _per_thousand("postgres"), ".3f"),
+    Column("Redis", _per_thousand("redis"), ".3f"),
+)
+HARM: Counts = {
+    "lost": lambda one: one.found["lost"],
+    "doubled": lambda one: one.found["duplicated"],
+    "misordered": lambda one: one.found["misordered"],
+    "errors": lambda one: one.found["errors"] + one.found["unanswered"],
+}
+
+WORKLOADS = (
+    Workload("chat", "Durable chat, closed loop", "chat", TALKING, HARM, couples=slice(PAIRS)),
+    Workload(
+        "half",
+        "Durable chat at half of Node's best rate",
+        "chat",
+        TALKING,
+        HARM,
+        couples=slice(PAIRS),
+        peers=("emotrack", "node"),
+    ),
+    Workload(
+        "two",
+        "Durable chat on two instances, partners apart",
+        "chat",
+        TALKING,
+        HARM,
+        instances=2,
+        couples=slice(PAIRS),
+    ),
+    Workload(
+        "fanout",
+        f"Fan-out: one person with {SOCKETS} sockets",
+        "fanout",
+        (
+            Column("deliveries/s", lambda one: one.found["deliveries"] / one.seconds, ",.0f"),
+            Column("server CPU, µs a delivery", _per_delivery),
+        ),
+        {"lost": lambda one: one.found["lost"]},
+        couples=slice(1),
+        options={"sockets": SOCKETS},
+    ),
+    *(
+        Workload(
+            name,
+            f"{IDLE:,} idle connections in two namespaces{how}",
+            "idle",
+            (Column("KiB a connection", _per_connection),),
+            options={
+                "connections": IDLE,
+                "compression": bool(how),
+                "namespaces": [CHAT, NOTIFICATIONS],
+            },
+        )
+        for name, how in (("idle", ""), ("idle_compressed", ", compression offered"))
+    ),
+    Workload(
+        "storm",
+        f"{STORM:,} clients come at once",
+        "storm",
+        (
+            Column("connects/s", lambda one: one.found["rate"], ",.0f"),
+            Column("p99, ms", lambda one: one.found["ms"]["p99"], ",.0f"),
+            Column("server CPU, ms a connection", _cpu_per_connection, ".2f"),
+        ),
+        options={"connections": STORM},
+    ),
+    Workload(
+        "history",
+        "The last page of a chat: 1,000 and 1,000,000 messages",
+        "history",
+        (
+            Column("short p50, ms", lambda one: one.found["short_ms"]["p50"], ".2f"),
+            Column("long p50, ms", lambda one: one.found["long_ms"]["p50"], ".2f"),
+            Column(
+                "long ÷ short",
+                lambda one: one.found["long_ms"]["p50"] / one.found["short_ms"]["p50"],
+                ".2f",
+            ),
+        ),
+        couples=slice(-2, None),
+        peers=("emotrack",),
+    ),
+)
