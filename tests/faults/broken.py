@@ -1,0 +1,53 @@
+"""run.py with a bug planted in it, which a run must find: `-m tests.faults.broken BUG …`."""
+
+import itertools
+import sys
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import run
+from server.bus import Notice
+from server.delivery import Feed
+from storage import chat as chats
+
+EVERY = 50
+
+
+def drop_pushes() -> None:
+    """Every so many pushes one is taken for sent."""
+    send, numbers = Feed._send, itertools.count(1)
+
+    def send_most(feed: Feed, notice: Notice, *, live: bool) -> None:
+        if next(numbers) % EVERY:
+            send(feed, notice, live=live)
+        else:
+            feed._last = notice.seq or feed._last
+
+    setattr(Feed, "_send", send_most)  # noqa: B010 - a method is not to be assigned to
+
+
+def forget_refs() -> None:
+    """A message that is sent again is a new one."""
+    find, add = chats.find_sent, chats.add_message
+    known: set[UUID] = set()
+
+    async def find_nothing(
+        db: Any, refs: Sequence[tuple[int, UUID]]
+    ) -> dict[tuple[int, UUID], chats.Message]:
+        known.update(ref for _, ref in await find(db, refs))
+        return {}
+
+    def add_another(*args: Any, client_ref: UUID, **kwargs: Any) -> chats.Message:
+        return add(*args, client_ref=uuid4() if client_ref in known else client_ref, **kwargs)
+
+    setattr(chats, "find_sent", find_nothing)  # noqa: B010
+    setattr(chats, "add_message", add_another)  # noqa: B010
+
+
+BUGS = {"drop_pushes": drop_pushes, "forget_refs": forget_refs}
+
+
+if __name__ == "__main__":
+    BUGS[sys.argv.pop(1)]()
+    run.main()
