@@ -9,6 +9,9 @@ from tests.instance import Instance, Person
 from tests.server.raw import Closed, RawPolling, RawSocket, event_packet
 from tests.server.trial import PLACE
 
+# The door knows no database: once is enough.
+pytestmark = pytest.mark.embedded
+
 BIG = "x" * 999_800
 
 

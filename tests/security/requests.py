@@ -1,0 +1,119 @@
+"""What each line of the table asks for: something of Anna's or Boris's, by its real id.
+
+`who` is the kind of person who asks, or an owner's name.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+from tests.security.scene import Scene
+
+FILE = "tests/security/requests.py"
+
+Requests = dict[str, Any]
+"""Payloads of events, by the line's label."""
+
+
+def list_requests(scene: Scene, who: str) -> Requests:
+    return {
+        f"{namespace} {label}": payload
+        for namespace, write in (
+            ("/account", _write_account),
+            ("/chat", _write_chat),
+            ("/notifications", _write_notifications),
+            ("/care", _write_care),
+            ("/admin", _write_admin),
+        )
+        for label, payload in write(scene, who).items()
+    }
+
+
+def list_paths(scene: Scene) -> dict[str, str]:
+    """Paths of routes, by the line's label."""
+    files = {
+        "of a message": scene.things.attached_id,
+        "unused": scene.things.loose_id,
+        "her face": scene.things.face_id,
+    }
+    return {
+        f"GET /uploads/{{upload_id:\\d+}}{rest}, {which}": f"/uploads/{upload_id}{rest}"
+        for which, upload_id in files.items()
+        for rest in ("", "/thumbnail")
+    }
+
+
+def _write_account(scene: Scene, who: str) -> Requests:
+    return {
+        "profile:get": {},
+        "profile:update": {"time_zone": "Europe/Moscow"},
+        "profile:update, face": {"avatar_upload_id": scene.things.loose_face_id},
+        "settings:get": {},
+        "settings:update": {"push_enabled": False},
+        "schedule:update": {"times": ["21:30"], "frequency": "daily"},
+        "quiet_hours:update": {"starts": "22:00", "ends": "07:00"},
+        "device:register": {"token": f"phone of {who}", "platform": "web"},
+        "device:remove": {"token": scene.things.device_token},
+        "session:list": {},
+        "session:end": {"session_id": scene.things.session_id},
+    }
+
+
+def _write_chat(scene: Scene, who: str) -> Requests:
+    chat_id, upload_id = scene.things.talk.chat_id, scene.things.loose_id
+    chat = {"chat_id": chat_id}
+    message = {**chat, "seq": scene.things.seq}
+    sent = {"client_ref": str(uuid4()), "text": "Mine"}
+    # Into a chat of one's own, where there is one.
+    own = {"chat_id": scene.chats.get(who, chat_id)}
+    return {
+        "chat:open": {"user_id": scene.anna.id},
+        "chat:list": {},
+        "chat:get": chat,
+        "message:send": {**chat, **sent},
+        "message:send, her file": {**own, **sent, "upload_ids": [upload_id]},
+        "message:edit": {**message, "text": "Mine"},
+        "message:delete": message,
+        "message:history": chat,
+        "message:history, before": {**chat, "before": 3, "limit": 100},
+        "message:delivered": message,
+        "message:read": message,
+        "unread:get": {},
+        "typing:set": {**chat, "active": True},
+        "presence:get": {"user_ids": [scene.anna.id]},
+    }
+
+
+def _write_notifications(scene: Scene, who: str) -> Requests:
+    switches = {"in_app": True, "push": False, "email": False}
+    return {
+        "notification:list": {},
+        "notification:read": {"notification_id": scene.things.notification_id},
+        "notification:read_all": {},
+        "unread:get": {},
+        "preference:list": {},
+        "preference:set": {"type": "message", **switches},
+        "subscription:list": {},
+        "subscription:set": {"categories": ["sleep"]},
+    }
+
+
+def _write_care(scene: Scene, who: str) -> Requests:
+    first, second = scene.things.inviter_ids
+    return {
+        # An address that has an account, which nobody may learn from the answer.
+        "relation:invite": {"email": scene.boris.email},
+        "relation:accept": {"psychologist_id": first},
+        "relation:decline": {"psychologist_id": second},
+        "relation:list": {},
+        "relation:end": {"user_id": scene.anna.id},
+    }
+
+
+def _write_admin(scene: Scene, who: str) -> Requests:
+    first, second = scene.things.dead_job_ids
+    return {
+        "job:list": {},
+        "job:retry": {"job_id": first},
+        "job:drop": {"job_id": second},
+        "backlog:get": {},
+    }
