@@ -1,7 +1,7 @@
 """Background tasks, and their end."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 PATIENCE = 1.0
@@ -16,3 +16,10 @@ async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> None:
             task.cancel()
         _, going_on = await asyncio.wait(going_on, timeout=PATIENCE)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Wait for one of several works and end the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    await end_tasks(tasks)

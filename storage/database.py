@@ -1,8 +1,12 @@
 """One way to PostgreSQL and SQLite: engines, pools and their limits."""
 
+import asyncio
+import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
+import aiosqlite
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -76,9 +80,30 @@ class Database:
         await self.reader.dispose()
 
 
+class SqliteConnection(aiosqlite.Connection):
+    """A connection that may be stopped twice.
+
+    SQLAlchemy does so when whoever closes it is cancelled. The thread ends at the first time, and
+    the second one would wait for it for ever.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        connect = partial(sqlite3.connect, path or ":memory:", check_same_thread=False)
+        super().__init__(connect, iter_chunk_size=64)
+        self._thread.daemon = True
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        return super().stop() if self._running else None
+
+
 def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
     engine = create_async_engine(
-        url, poolclass=Pool, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT
+        url,
+        async_creator=partial(SqliteConnection, url.database),
+        poolclass=Pool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -105,7 +130,8 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
         pool_timeout=POOL_TIMEOUT,
         connect_args={
             "timeout": POOL_TIMEOUT,
-            "command_timeout": 2 * STATEMENT_TIMEOUT / 1000,
+            # Where PostgreSQL does not even say that it gave up.
+            "command_timeout": STATEMENT_TIMEOUT / 1000 + 1,
             "server_settings": {
                 "lock_timeout": str(STATEMENT_TIMEOUT - 1000),
                 "statement_timeout": str(STATEMENT_TIMEOUT),
