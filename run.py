@@ -11,8 +11,6 @@ from pathlib import Path
 
 from aiohttp import web
 from pydantic import ValidationError
-from redis.asyncio import Redis
-from sqlalchemy import text
 
 from handlers import NAMESPACES, admin, demo
 from handlers.accounts import people
@@ -22,9 +20,10 @@ from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
 from jobs.wakes import Wakes
 from jobs.worker import Worker
-from server.app import build_app
+from server.app import DRAIN, build_app
 from server.catalog import write_documents
 from server.catalog.variables import write_settings
+from server.checks import check_parts
 from server.context import Context
 from server.errors import Error
 from server.health import build_metrics_app
@@ -33,6 +32,7 @@ from server.oidc import build_google
 from server.reports import build_report
 from server.runtime import Runtime, build_runtime
 from server.settings import Settings
+from server.tasks import first_of
 from storage import events, outbox
 from storage.accounts import Role, Status
 from storage.exclusive import AlreadyRunning, sole_instance
@@ -156,13 +156,17 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         await upgrade(settings.database)
         runtime = make_runtime(settings)
         app = build_app(runtime, NAMESPACES, build_background(runtime))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT, auto_decompress=False
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, settings.host, settings.port)
             await site.start()
             announce(settings, runner)
             await wait_for_signal()
+            # A second signal is for those who cannot wait.
+            await first_of(app[DRAIN](), wait_for_signal())
         finally:
             await runner.cleanup()
 
@@ -251,38 +255,14 @@ async def seed(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def check(settings: Settings, arguments: argparse.Namespace) -> None:
+    say(f"ok    settings: {settings.environment}")
     async with runtime_of(settings) as runtime:
-        checks: dict[str, Callable[[], Awaitable[str]]] = {
-            "database": lambda: check_database(runtime),
-            "redis": lambda: check_redis(settings),
-            "mail": runtime.mailer.check,
-            "push": runtime.pusher.check,
-            "blobs": runtime.blobs.check,
-        }
-        failed = False
-        say(f"ok    settings: {settings.environment}")
-        for name, run in checks.items():
-            try:
-                async with asyncio.timeout(10):
-                    say(f"ok    {name}: {await run()}")
-            except Exception as error:
-                failed = True
-                say(f"FAIL  {name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
-    if failed:
+        broken = 0
+        async for part, works, about in check_parts(runtime):
+            say(f"{'ok   ' if works else 'FAIL '} {part}: {about}")
+            broken += not works
+    if broken:
         raise CannotDo("something does not work")
-
-
-async def check_database(runtime: Runtime) -> str:
-    async with runtime.database.session(write=False) as db:
-        revision = await db.scalar(text("SELECT version_num FROM alembic_version"))
-    return f"{runtime.database.url.get_backend_name()}, revision {revision}"
-
-
-async def check_redis(settings: Settings) -> str:
-    if settings.redis is None:
-        return "not configured, a single instance keeps all in memory"
-    async with Redis.from_url(settings.redis, socket_timeout=3) as redis:
-        return f"Redis {(await redis.info('server'))['redis_version']}"
 
 
 async def write_docs(settings: Settings, arguments: argparse.Namespace) -> None:

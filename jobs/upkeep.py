@@ -12,6 +12,9 @@ from server.runtime import Runtime
 from storage import accounts, events, outbox, replies
 
 EVERY = timedelta(hours=1)
+FIRST = timedelta(minutes=5)
+"""Whoever starts has more urgent things to do."""
+
 DEAD_JOBS_KEPT = timedelta(days=90)
 MAX_STREAM = 10_000
 REPLIES_KEPT = timedelta(days=7)
@@ -28,8 +31,8 @@ prune = Job("upkeep.prune", Prune)
 async def plan_upkeep(runtime: Runtime) -> None:
     """See to it that upkeep is planned; one that is pending keeps its time."""
     async with Context.open(runtime) as ctx:
-        ctx.enqueue(prune, Prune(), key="prune")
-        ctx.enqueue(sweep, SweepUploads(), key="sweep")
+        ctx.enqueue(prune, Prune(), key="prune", delay=FIRST)
+        ctx.enqueue(sweep, SweepUploads(), key="sweep", delay=FIRST)
 
 
 @implements(prune)

@@ -8,9 +8,13 @@ from taskiq.receiver import Receiver
 
 from jobs.broker import WAKE, Brokers
 from jobs.perform import perform
+from server.log import get_logger
 from server.outgoing import Queue
 from server.runtime import Runtime
 from server.tasks import end_tasks
+from storage.database import is_unavailable
+
+log = get_logger(__name__)
 
 SLOTS = {Queue.GENERAL: 8, Queue.PUSH: 16, Queue.MAIL: 8, Queue.FILES: 2}
 """Jobs at a time. Queues share nothing: a provider that hangs holds up its own queue alone."""
@@ -32,7 +36,13 @@ class Worker:
             performing = asyncio.create_task(perform(self._runtime, job_id))
             self._performing.add(performing)
             performing.add_done_callback(self._performing.discard)
-            await performing
+            try:
+                await performing
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                # The job is still there, and will be told of again.
+                log.warning("worker.unavailable", error=type(error).__name__)
 
         for queue, broker in self._brokers.items():
             broker.register_task(wake, task_name=WAKE)

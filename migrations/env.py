@@ -12,7 +12,13 @@ def run(connection: Connection) -> None:
         connection.execute(text("SET lock_timeout = '3s'"))
         connection.commit()
     context.configure(
-        connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        compare_type=True,
+        # Also on SQLite, of which Alembic does not expect it: whoever reads the revision holds the
+        # lock, so that of two who migrate at once the second one finds nothing to do.
+        transactional_ddl=True,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,7 +1,8 @@
 """The server: what it is made of, and in which order it starts and stops."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from aiohttp import web
 
@@ -18,6 +19,9 @@ from server.transport import Transport
 
 log = get_logger(__name__)
 
+DRAIN: web.AppKey[Callable[[], Coroutine[Any, Any, None]]] = web.AppKey("drain")
+"""Sends the clients elsewhere; to be awaited while the server still answers."""
+
 
 def build_app(
     runtime: Runtime,
@@ -31,7 +35,7 @@ def build_app(
     delivery = Delivery(runtime, named)
     dispatch = Dispatch(runtime, named, delivery, batches)
     http = Http(runtime, named, delivery, batches)
-    transport = Transport(origins, dispatch, Turns, http.read_caller)
+    transport = Transport(runtime, dispatch, Turns, http.read_caller)
 
     app = web.Application(
         middlewares=[name_request, allow_origins(origins), map_errors], client_max_size=MAX_BODY
@@ -40,12 +44,14 @@ def build_app(
     transport.attach(app)
     http.attach(app)
     attach_documents(app, namespaces, runtime.settings.public_url)
-    attach_health(app, runtime, transport.count, delivery.count)
+    attach_health(app, runtime, lambda: transport.is_draining, transport.count, delivery.count)
 
     async def live(app: web.Application) -> AsyncIterator[None]:
         await delivery.start(transport)
         for part in background:
             await part.__aenter__()
+        if runtime.settings.redis and not runtime.settings.internal_address:
+            log.warning("server.unknown_to_peers", hint="INTERNAL_URL is not set")
         log.info("server.started")
         yield
         for part in reversed(background):
@@ -54,10 +60,15 @@ def build_app(
         await runtime.close()
         log.info("server.stopped")
 
+    async def drain() -> None:
+        http.release()
+        await transport.drain(runtime.settings.drain_seconds)
+
     async def leave(app: web.Application) -> None:
         await dispatch.stop()
         await transport.stop()
 
+    app[DRAIN] = drain
     app.cleanup_ctx.append(live)
     app.on_shutdown.append(leave)
     return app

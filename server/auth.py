@@ -5,12 +5,15 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import jwt
 from passlib.context import CryptContext
+from pydantic import Field as Bounds
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.errors import TokenExpired, Unauthenticated
+from server.payload import Id, Payload
 from server.pool import Pool
 from storage import accounts
 from storage.accounts import Role, Status
@@ -33,6 +36,14 @@ class Identity:
     session_id: int
     locale: str
     pending: bool = False
+
+
+class Stated(Payload, extra="ignore"):
+    """What a token must say, in exactly these types: `int()` would read much more into it."""
+
+    sub: Annotated[str, Bounds(pattern=r"^[1-9][0-9]{0,15}$")]
+    sid: Id
+    exp: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +110,17 @@ class Tokens:
                     # The clock of the instance that issued it may be a little ahead.
                     options={"require": ["exp", "iat", "sub", "jti", "iss"], "verify_iat": False},
                 )
+                stated = Stated.model_validate(claims)
                 return Claims(
-                    user_id=int(claims["sub"]),
-                    session_id=int(claims["sid"]),
-                    expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+                    user_id=int(stated.sub),
+                    session_id=stated.sid,
+                    expires_at=datetime.fromtimestamp(stated.exp, UTC),
                 )
             except jwt.ExpiredSignatureError:
                 raise TokenExpired from None
             except jwt.InvalidSignatureError:
                 continue
-            except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
+            except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
                 break
         raise Unauthenticated
 
@@ -128,8 +140,13 @@ class Tokens:
 
     def derive(self, purpose: str, *parts: str) -> str:
         """An unguessable token that the same parts give again; nothing needs to keep it."""
-        text = "\0".join((purpose, *parts))
-        return hashlib.blake2b(text.encode(), key=self._keys[0].encode()[:64]).hexdigest()
+        return self.derive_each(purpose, *parts)[0]
+
+    def derive_each(self, purpose: str, *parts: str) -> list[str]:
+        """What the same parts give under every key: one of them signed when it was first told."""
+        text = "\0".join((purpose, *parts)).encode()
+        keys = (key.encode()[:64] for key in self._keys)
+        return [hashlib.blake2b(text, key=key).hexdigest() for key in keys]
 
 
 def new_token() -> str:

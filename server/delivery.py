@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -329,18 +330,23 @@ class Delivery:
     # -- Presence --
 
     async def _arrive(self, user_id: int) -> None:
-        if await self._runtime.bus.arrive(user_id):
+        # Whoever comes and goes quickly may have gone, or come back, by now.
+        if user_id in self._sockets and await self._runtime.bus.arrive(user_id):
             await self._tell_presence(user_id, online=True)
 
     async def _depart(self, user_id: int) -> None:
-        if await self._runtime.bus.depart(user_id):
+        if user_id not in self._sockets and await self._runtime.bus.depart(user_id):
             await self._tell_presence(user_id, online=False)
 
     async def _tell_presence(self, user_id: int, *, online: bool) -> None:
-        for namespace in self._namespaces.values():
-            if namespace.on_presence is not None:
-                async with Context.open(self._runtime) as ctx:
-                    await namespace.on_presence(ctx, user_id, online=online)
+        """As well as it can be done now: what is told here may be lost."""
+        try:
+            for namespace in self._namespaces.values():
+                if namespace.on_presence is not None:
+                    async with Context.open(self._runtime) as ctx:
+                        await namespace.on_presence(ctx, user_id, online=online)
+        except Exception as error:
+            log.warning("delivery.presence_failed", error=type(error).__name__)
 
     # -- What the database says, whatever became of the bus --
 
@@ -373,7 +379,9 @@ class Delivery:
             except Exception as error:
                 log.warning("delivery.check_failed", error=type(error).__name__)
             try:
-                await asyncio.wait_for(now.wait(), every)
+                # Instances that lost their database together do not all ask for it together.
+                pause = every * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+                await asyncio.wait_for(now.wait(), pause)
             except TimeoutError:
                 continue
             now.clear()

@@ -1,9 +1,12 @@
 """The one door for socket events: in order, within limits, and always with an answer."""
 
 import asyncio
+import itertools
+import random
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from time import monotonic
 from typing import Annotated, Any
 
 import structlog
@@ -13,6 +16,7 @@ from server import metrics
 from server.auth import Claims, new_id
 from server.batches import Batches
 from server.calls import (
+    TIMEOUT,
     Request,
     admit,
     authenticate,
@@ -49,11 +53,22 @@ from server.transport import (
     event_frame,
     refusal_frame,
 )
+from storage.database import is_unavailable
 
 log = get_logger(__name__)
 
+JOINS = 5
+"""Joins at a time: when all come back at once, half of the database's connections are for others."""
+
+JOIN_PATIENCE = 10.0
+"""Seconds in which a join is tried again when the database does not answer."""
+
+JOIN_TIMEOUT = 60.0
+
 MAX_TURNS = 1000
 """Events of one client that may wait for their turn."""
+
+TURNS_AT_ONCE = 8
 
 REFRESH = "token:refresh"
 REFRESH_RATE = Rate(20, per=60)
@@ -100,6 +115,7 @@ class Dispatch:
         self._delivery = delivery
         self._batches = batches
         self._tasks: set[asyncio.Task[None]] = set()
+        self._joining = asyncio.Semaphore(JOINS)
 
     # -- Called by the transport; none of these waits --
 
@@ -120,6 +136,10 @@ class Dispatch:
         client.turns.waiting.clear()
         self._delivery.leave(client)
 
+    async def finish(self, client: Client) -> None:
+        while (running := client.turns.running) is not None:
+            await asyncio.wait([running])
+
     async def stop(self) -> None:
         """Let what has begun be finished and answered."""
         if self._tasks:
@@ -134,8 +154,16 @@ class Dispatch:
     # -- Joining --
 
     async def _enter(self, client: Client, auth: Any) -> None:
-        outcome = await guarded("connect", lambda: self._join(client, auth))
+        connection = client.connection
+        if connection.identity is None:
+            # Its turn may come late, and the database be away for a moment.
+            connection.expect_sign_in(JOIN_TIMEOUT)
+        outcome = await guarded(
+            "connect", lambda: self._join_in_turn(client, auth), timeout=JOIN_TIMEOUT
+        )
         if isinstance(outcome, Error):
+            if connection.identity is None:
+                connection.expect_sign_in()
             locale = client.connection.caller.locale
             client.send(refusal_frame(client.namespace, outcome, locale))
             client.connection.drop(client)
@@ -147,12 +175,31 @@ class Dispatch:
         await guarded("connected", lambda: self._greet(client))
         await self._take_turns(client)
 
-    async def _join(self, client: Client, raw: Any) -> None:
+    async def _join_in_turn(self, client: Client, raw: Any) -> None:
+        """Join as soon as it can be done: official clients do not try a refused join again."""
         if client.namespace not in self._namespaces:
             raise NotFound
         if raw is None:
             raise Unauthenticated
         auth = validate(ConnectAuth, raw)
+        give_up = monotonic() + JOIN_PATIENCE
+        for attempt in itertools.count():
+            try:
+                async with self._joining:
+                    await self._join(client, auth)
+            except Exception as error:
+                self._delivery.leave(client)
+                if not is_unavailable(error) or monotonic() > give_up:
+                    raise
+            else:
+                return
+            pause = min(2, 0.1 * 2**attempt)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
+
+    async def _join(self, client: Client, auth: ConnectAuth) -> None:
+        if not client.present:
+            # Gone before its turn came.
+            raise Unauthenticated
         await self._authenticate(client.connection, auth.token)
         await self._delivery.join(client, auth.after, auth.epoch)
 
@@ -172,7 +219,7 @@ class Dispatch:
         known = connection.identity
         if known and (known.id, known.session_id) != (identity.id, identity.session_id):
             raise Forbidden
-        connection.identity = identity
+        connection.belong_to(identity)
         connection.token = token
         connection.expired = False
         self._limit(connection, claims)
@@ -192,8 +239,13 @@ class Dispatch:
 
     async def _take_turns(self, client: Client) -> None:
         try:
-            while client.turns.waiting and client.present:
+            for number in itertools.count(1):
+                if not (client.turns.waiting and client.present):
+                    break
                 await self._take_turn(client, client.turns.waiting.popleft())
+                if number % TURNS_AT_ONCE == 0:
+                    # A refusal waits for nothing: a thousand of them would hold up everybody.
+                    await asyncio.sleep(0)
         except Exception:
             # A mistake of ours: the client starts anew instead of waiting for ever.
             log.exception("dispatch.failed")
@@ -219,7 +271,9 @@ class Dispatch:
             request = await self._admit(client, event, ask, caller)
             return dump(await perform(self._runtime, request))
 
-        return await guarded(full_name(event), work, at_least=event.at_least)
+        # Whoever waited long for a turn, behind others that waited in vain, is answered all the same.
+        left = max(0.0, TIMEOUT - (monotonic() - ask.came_at))
+        return await guarded(full_name(event), work, at_least=event.at_least, timeout=left)
 
     async def _admit(self, client: Client, event: Event, ask: Ask, caller: Caller) -> Request:
         if client.connection.expired:

@@ -15,10 +15,12 @@ log = get_logger(__name__)
 TIMEOUT = 3
 
 
-def attach_health(app: web.Application, runtime: Runtime, *counts: Count) -> None:
+def attach_health(
+    app: web.Application, runtime: Runtime, is_draining: Callable[[], bool], *counts: Count
+) -> None:
     """What a server that takes clients tells of itself."""
     app.router.add_get("/health/live", _answer_alive)
-    app.router.add_get("/health/ready", _answer_readiness(runtime))
+    app.router.add_get("/health/ready", _answer_readiness(runtime, is_draining))
     attach_metrics(app, runtime, *counts)
 
 
@@ -34,9 +36,13 @@ async def _answer_alive(request: web.Request) -> web.Response:
     return web.json_response({"status": "alive"})
 
 
-def _answer_readiness(runtime: Runtime) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _answer_readiness(
+    runtime: Runtime, is_draining: Callable[[], bool]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
         bus = "ok" if runtime.bus.healthy else "degraded"
+        if is_draining():
+            return web.json_response({"status": "draining", "bus": bus}, status=503)
         try:
             async with asyncio.timeout(TIMEOUT), runtime.database.session(write=False) as db:
                 await db.execute(text("SELECT 1"))

@@ -75,6 +75,7 @@ class Http:
         self._namespaces = namespaces
         self._delivery = delivery
         self._batches = batches
+        self._waiters: set[_Waiter] = set()
         self._reception = Reception(runtime.settings.data_dir / "incoming")
 
     def attach(self, app: web.Application) -> None:
@@ -84,6 +85,11 @@ class Http:
                 app.router.add_route(route.method, route.path, self._serve(route))
         app.router.add_post("/events/{namespace}/{event}", self._post_event)
         app.router.add_get("/events/{namespace}", self._get_events)
+
+    def release(self) -> None:
+        """Answer those who wait for news: the server is about to stop."""
+        for waiter in self._waiters:
+            waiter.heard.set()
 
     def read_caller(self, request: web.Request) -> Caller:
         return Caller(
@@ -194,6 +200,7 @@ class Http:
 
     async def _read_stream(self, user_id: int, namespace: str, query: StreamQuery) -> str:
         waiter = _Waiter(namespace)
+        self._waiters.add(waiter)
         self._delivery.follow(user_id, waiter)
         try:
             await self._runtime.bus.subscribe(user_id)
@@ -206,6 +213,7 @@ class Http:
                 items = await self._delivery.read(user_id, namespace, start.after)
         finally:
             self._delivery.unfollow(user_id, waiter)
+            self._waiters.discard(waiter)
         head = max(start.head, items[-1].seq or 0) if items else start.head
         body = {"head": head, "epoch": start.epoch, "reset": start.reset}
         listed = ",".join(map(_encode_item, items))

@@ -55,6 +55,8 @@ bus_waiting = Gauge("emotrack_bus_waiting", "Messages not yet handed to Redis")
 bus_published = Counter("emotrack_bus_published_total", "Messages handed to Redis")
 bus_received = Counter("emotrack_bus_received_total", "Messages from other instances")
 bus_lost = Counter("emotrack_bus_lost_total", "Messages that could not be published")
+bus_forged = Counter("emotrack_bus_forged_total", "Messages in Redis that nobody of ours sealed")
+forwarded = Counter("emotrack_forwarded_total", "Requests forwarded to their owner", ["outcome"])
 
 # -- Jobs --
 

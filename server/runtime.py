@@ -9,6 +9,7 @@ from server.blobs import Blobs, build_blobs
 from server.bus import Bus
 from server.bus.memory import MemoryBus
 from server.bus.redis import RedisBus
+from server.bus.seals import Seals
 from server.limits import Limiter
 from server.links import Links
 from server.pool import Pool
@@ -59,7 +60,7 @@ def build_runtime(
     settings: Settings, mailer: Mailer, pusher: Pusher, google: OpenIdProvider | None = None
 ) -> Runtime:
     """The parts that the settings ask for; nothing is connected yet."""
-    bus = RedisBus(settings.redis, settings.deployment) if settings.redis else MemoryBus()
+    bus = _build_bus(settings)
     database = Database(settings.database)
     return Runtime(
         settings=settings,
@@ -80,3 +81,10 @@ def build_runtime(
         pusher=pusher,
         google=google,
     )
+
+
+def _build_bus(settings: Settings) -> Bus:
+    if settings.redis is None:
+        return MemoryBus()
+    seals = Seals(settings.internal_keys)
+    return RedisBus(settings.redis, settings.deployment, seals, settings.internal_address)

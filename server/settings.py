@@ -30,6 +30,17 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://127.0.0.1:8000", description="Where clients reach the server; used in links."
     )
+    internal_url: str = Field(
+        "",
+        description="Where other instances reach this one; empty: HOST and PORT, unless HOST is "
+        "a wildcard: then clients that poll must come back to the same instance.",
+    )
+    internal_secret: SecretStr = Field(
+        SecretStr(""), description="Seals what instances tell each other; empty: JWT_SECRET_KEY."
+    )
+    drain_seconds: float = Field(
+        5, ge=0, description="Over how long clients are sent elsewhere when the server stops."
+    )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Networks whose X-Forwarded-For is believed, separated by commas."
     )
@@ -95,7 +106,7 @@ class Settings(BaseSettings):
     def leave_unset(cls, value: object) -> object:
         return value or None
 
-    @field_validator("public_url", "google_issuer")
+    @field_validator("public_url", "internal_url", "google_issuer")
     @classmethod
     def strip_slash(cls, value: str) -> str:
         return value.rstrip("/")
@@ -113,9 +124,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def refuse_unsafe(self) -> "Settings":
-        for key in (self.jwt_secret_key, self.jwt_previous_secret_key):
+        for name in ("jwt_secret_key", "jwt_previous_secret_key", "internal_secret"):
+            key: SecretStr = getattr(self, name)
             if 0 < len(key.get_secret_value().encode()) < MIN_SECRET:
-                raise ValueError(f"JWT_SECRET_KEY must have at least {MIN_SECRET} bytes")
+                raise ValueError(f"{name.upper()} must have at least {MIN_SECRET} bytes")
         if self.environment == "production":
             problems = [
                 problem
@@ -155,6 +167,21 @@ class Settings(BaseSettings):
         current = self.jwt_secret_key.get_secret_value() or _load_secret(self.data_dir)
         previous = self.jwt_previous_secret_key.get_secret_value()
         return [current, previous] if previous else [current]
+
+    @property
+    def internal_keys(self) -> list[str]:
+        """As `signing_keys`, for what instances tell each other."""
+        own = self.internal_secret.get_secret_value()
+        return [own] if own else self.signing_keys
+
+    @property
+    def internal_address(self) -> str:
+        """Where other instances reach this one; empty if nowhere."""
+        is_wildcard = self.host in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
+        if self.internal_url or is_wildcard or not self.port:
+            return self.internal_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def deployment(self) -> str:

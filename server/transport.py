@@ -1,10 +1,13 @@
 """Socket.IO: the namespaces on each connection, and the packets that go either way."""
 
 import asyncio
+import contextlib
 import json
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -23,21 +26,34 @@ from socketio.packet import (
 from server import metrics
 from server.auth import Identity, new_id
 from server.context import Caller
-from server.engine import Engine, Wire
-from server.errors import Error, Unauthenticated
+from server.engine import Engine
+from server.errors import Error, Unauthenticated, Unavailable
+from server.gate import Gate
 from server.log import get_logger
 from server.payload import iso
+from server.runtime import Runtime
+from server.wire import Wire
 
 log = get_logger(__name__)
 
 PATH = "socket.io"
 MAX_ATTACHMENTS = 10
+MAX_NAMESPACES = 20
 SIGN_IN_WITHIN = 10.0
 """Seconds in which a connection must join a namespace."""
+
+FINISH_TIMEOUT = 3.0
 
 
 UNREADABLE = object()
 """Stands for a payload that is JSON, but beyond what a number, a text or a stack can hold."""
+
+
+_HEADER = re.compile(r"(?:[0-4](?![0-9]+-)|5[0-9]++-)(?:/[^,]*(?:,|\Z))?+[0-9]*+(?!\d)")
+"""What stands before the JSON. The library also takes a number of attachments where there can be
+none, none where there must be one, and the digits of any script."""
+
+_OPENING = re.compile(r"\s*\[\s*(?=\")")
 
 
 def _load(text: str) -> Any:
@@ -53,7 +69,8 @@ def _load(text: str) -> Any:
     try:
         data = reader.decode(text)
     except RecursionError:
-        data = [reader.raw_decode(text, 1)[0]]
+        opening = _OPENING.match(text)
+        data = opening and [reader.raw_decode(text, opening.end())[0]]
     return [data[0], UNREADABLE] if _is_event(data) else UNREADABLE
 
 
@@ -75,6 +92,7 @@ class Ask:
     name: str
     args: list[Any]
     ack: int | None
+    came_at: float = field(default_factory=monotonic)
 
 
 class Door(Protocol):
@@ -85,6 +103,9 @@ class Door(Protocol):
     def ask(self, client: "Client", ask: Ask) -> None: ...
 
     def leave(self, client: "Client") -> None: ...
+
+    async def finish(self, client: "Client") -> None:
+        """Wait until all that was asked is answered."""
 
 
 class Client:
@@ -124,19 +145,27 @@ class Connection:
     """One Engine.IO session, the person it belongs to and the namespaces they joined."""
 
     def __init__(
-        self, wire: Wire, caller: Caller, door: Door, new_turns: Callable[[], Any]
+        self, wire: Wire, caller: Caller, door: Door, gate: Gate, new_turns: Callable[[], Any]
     ) -> None:
         self.wire = wire
         self.caller = caller
+        self.is_leaving = False
         self.identity: Identity | None = None
         self.token = ""
         self.expired = False
         self.clients: dict[str, Client] = {}
         self.timer: asyncio.TimerHandle | None = None
         self._door = door
+        self._gate = gate
+        self._pace = gate.new_pace()
         self._new_turns = new_turns
         self._partial: SocketPacket | None = None
-        self.limit_to(SIGN_IN_WITHIN, lambda: self.refuse("unauthenticated"))
+        gate.enter(caller.address)
+        self.expect_sign_in()
+
+    def expect_sign_in(self, seconds: float | None = None) -> None:
+        within = SIGN_IN_WITHIN if seconds is None else seconds
+        self.limit_to(within, lambda: self.refuse("unauthenticated"))
 
     def limit_to(self, seconds: float, then: Callable[[], None]) -> None:
         """Run `then` after some seconds, unless another limit takes this one's place."""
@@ -144,8 +173,26 @@ class Connection:
             self.timer.cancel()
         self.timer = asyncio.get_running_loop().call_later(seconds, then)
 
+    def belong_to(self, identity: Identity) -> None:
+        """Raises: RateLimited, when the person has too many connections; Unauthenticated."""
+        if self.wire.closing:
+            # It was counted out as nobody's.
+            raise Unauthenticated
+        if self.identity is None:
+            self._pace = self._gate.recognize(self.caller.address, identity.id, self._pace)
+        self.identity = identity
+
     def refuse(self, reason: str) -> None:
         self.wire.refuse(reason)
+
+    async def send_away(self) -> None:
+        """Answer what was asked; what comes after that is the next instance's to answer."""
+        self.is_leaving = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_TIMEOUT):
+                for client in list(self.clients.values()):
+                    await self._door.finish(client)
+        self.refuse("draining")
 
     def kick(self, reason: str) -> None:
         """Put everybody out; official clients do not come back by themselves after this."""
@@ -154,6 +201,11 @@ class Connection:
         self.refuse(reason)
 
     def receive(self, data: str | bytes) -> None:
+        if self.is_leaving:
+            return
+        if not self._pace.is_kept():
+            self.refuse("too_fast")
+            return
         try:
             packet = self._assemble(data)
         except (ValueError, TypeError, IndexError, KeyError):
@@ -171,6 +223,7 @@ class Connection:
     def close(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
+        self._gate.leave(self.caller.address, self.identity.id if self.identity else None)
         for client in list(self.clients.values()):
             self.drop(client)
             self._door.leave(client)
@@ -186,6 +239,8 @@ class Connection:
             return packet
         if isinstance(data, bytes):
             raise ValueError("an attachment of nothing")
+        if _HEADER.match(data) is None:
+            raise ValueError("no packet of a client")
         packet = SocketPacket(encoded_packet=data)
         if packet.attachment_count > MAX_ATTACHMENTS:
             raise ValueError("too many attachments")
@@ -202,6 +257,9 @@ class Connection:
         if packet.packet_type == CONNECT:
             if client is not None:
                 self.refuse("already_connected")
+                return
+            if len(self.clients) == MAX_NAMESPACES:
+                self.refuse("too_many_namespaces")
                 return
             client = Client(self, namespace, self._new_turns())
             self.clients[namespace] = client
@@ -228,12 +286,15 @@ class Transport:
 
     def __init__(
         self,
-        origins: tuple[str, ...],
+        runtime: Runtime,
         door: Door,
         new_turns: Callable[[], Any],
         read_caller: Callable[[web.Request], Caller],
     ) -> None:
-        self.engine = Engine(origins)
+        settings = runtime.settings
+        self.is_draining = False
+        self.engine = Engine(settings.cors_origins, runtime.bus, self._let_in)
+        self._gate = Gate(settings.rate_limit_scale, runtime.limits)
         self.engine.on("connect", self._opened)
         self.engine.on("message", self._received)
         self.engine.on("disconnect", self._closed)
@@ -262,13 +323,33 @@ class Transport:
         metrics.connections.labels("websocket").set(upgraded)
         metrics.connections.labels("polling").set(len(self._connections) - upgraded)
 
+    async def drain(self, seconds: float) -> None:
+        """Take no new clients, and send those that are here elsewhere, a few at a time."""
+        self.is_draining = True
+        connections = list(self._connections.values())
+
+        async def send_away(number: int, connection: Connection) -> None:
+            await asyncio.sleep(seconds * number / len(connections))
+            await connection.send_away()
+
+        await asyncio.gather(*(send_away(*each) for each in enumerate(connections)))
+
     async def stop(self) -> None:
         await self.engine.stop()
+
+    async def _let_in(self, request: web.Request) -> Error | None:
+        if self.is_draining:
+            return Unavailable(retry_after=1)
+        try:
+            await self._gate.knock(self._read_caller(request).address)
+        except Error as error:
+            return error
+        return None
 
     async def _opened(self, sid: str, environ: dict[str, Any]) -> None:
         caller = self._read_caller(environ["aiohttp.request"])
         wire = self.engine.sockets[sid]
-        self._connections[sid] = Connection(wire, caller, self._door, self._new_turns)
+        self._connections[sid] = Connection(wire, caller, self._door, self._gate, self._new_turns)
 
     async def _received(self, sid: str, data: str | bytes) -> None:
         connection = self._connections.get(sid)

@@ -1,7 +1,5 @@
 """The person's own profile, settings and sessions."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from handlers.accounts.declared import account, profile_updated
 from handlers.accounts.payloads import (
     EndSession,
@@ -12,14 +10,13 @@ from handlers.accounts.payloads import (
 )
 from handlers.accounts.settings import plan_digest
 from handlers.accounts.signin import end_sessions
-from handlers.uploads import Purpose, attach, discard, readers
+from handlers.uploads import Purpose, attach, discard
 from server.context import Context
 from server.contract import EVERYONE
 from server.errors import NotFound
 from server.limits import Rate
 from server.payload import Nothing, Page
 from storage import accounts
-from storage.uploads import Upload
 
 READ_RATE = Rate(60, per=10)
 CHANGE_RATE = Rate(20, per=10)
@@ -81,12 +78,6 @@ async def end_session(ctx: Context, request: EndSession) -> Nothing:
         raise NotFound
     ctx.audit("account.session_ended", subject_id=ctx.user.id, session_id=request.session_id)
     return Nothing()
-
-
-@readers(Purpose.AVATAR)
-async def may_see_avatar(db: AsyncSession, upload: Upload, user_id: int) -> bool:
-    """Whoever is signed in may see people's pictures."""
-    return upload.attached_at is not None
 
 
 async def _change_avatar(ctx: Context, upload_id: int | None) -> int | None:

@@ -162,12 +162,23 @@ async def _rotate(
         await end_sessions(ctx, user.id, only=session.id)
         ctx.audit("account.token_reused", subject_id=user.id, session_id=session.id)
         return Unauthenticated()
-    following = ctx.runtime.tokens.derive("refresh", token, ref) if ref else new_token()
+    following = await _choose_following(ctx, token, ref, is_first=is_first)
     if is_first:
         await accounts.add_refresh_token(
             ctx.db, hash_token(following), session.id, ctx.now, _lifetime(ctx)
         )
     return _carry(ctx, user, session.id, following, at=row.used_at, in_cookie=in_cookie)
+
+
+async def _choose_following(ctx: Context, token: str, ref: str | None, *, is_first: bool) -> str:
+    """The next refresh token; for a repeat the one told before, though the key may have changed."""
+    if ref is None:
+        return new_token()
+    derived = ctx.runtime.tokens.derive_each("refresh", token, ref)
+    for candidate in () if is_first else derived:
+        if await accounts.get_refresh_token(ctx.db, hash_token(candidate)) is not None:
+            return candidate
+    return derived[0]
 
 
 def _is_repeat(row: RefreshToken, ref: str | None, now: datetime) -> bool:

@@ -50,6 +50,10 @@ class Bus(Protocol):
     """At most once, unordered: a hint. What must arrive is in the event log."""
 
     @property
+    def name(self) -> str:
+        """This instance's among its peers; empty where there are none."""
+
+    @property
     def healthy(self) -> bool:
         """Whether others can be heard; without a listener, whether they can be told."""
 
@@ -75,5 +79,8 @@ class Bus(Protocol):
 
     async def depart(self, user_id: int) -> bool:
         """Note that the person's last socket here has gone; True if they are nowhere now."""
+
+    async def find_peer(self, name: str) -> str | None:
+        """The URL of the living instance of this name, or "" if it has none; None if there is none."""
 
     async def find_online(self, user_ids: Collection[int]) -> set[int]: ...

@@ -8,6 +8,7 @@ from server.bus import Listener, Message
 class MemoryBus:
     """Hands every message straight to the one listener there is."""
 
+    name = ""
     healthy = True
     waiting = 0
 
@@ -33,6 +34,9 @@ class MemoryBus:
 
     def unsubscribe(self, user_id: int) -> None:
         self._subscribed.discard(user_id)
+
+    async def find_peer(self, name: str) -> str | None:
+        return None
 
     async def arrive(self, user_id: int) -> bool:
         came = user_id not in self._present

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from server import metrics
 from server.bus import Cut, Listener, Message, Notice
+from server.bus.seals import Seals
 from server.log import get_logger
 from server.payload import iso
 from server.tasks import end_tasks
@@ -40,9 +41,13 @@ class RedisBus:
     traffic of the others. Nothing here is relied on: a lost message is found in the log.
     """
 
-    def __init__(self, url: str, deployment: str) -> None:
+    def __init__(self, url: str, deployment: str, seals: Seals, address: str = "") -> None:
+        """`address` is the URL by which the other instances reach this one, if they do."""
         self.healthy = False
-        self._instance = secrets.token_hex(8)
+        self.name = secrets.token_hex(8)
+        self._seals = seals
+        self._address = address
+        self._peers: dict[str, str] = {}
         self._prefix = f"emotrack:{deployment}"
         self._redis = _connect(url, timeout=TIMEOUT)
         self._subscriber = _connect(url, timeout=None)
@@ -61,6 +66,8 @@ class RedisBus:
         self._tasks = [asyncio.create_task(self._send())]
         self.healthy = listener is None
         if listener is not None:
+            # Known to its peers before the first client comes, if Redis is there.
+            await self._try_beat()
             self._tasks += [
                 asyncio.create_task(self._stay_subscribed()),
                 asyncio.create_task(self._stay_alive()),
@@ -70,8 +77,8 @@ class RedisBus:
         self._listener = None
         await end_tasks(self._tasks)
         with contextlib.suppress(RedisError, OSError):
-            await self._retire(self._instance)
-            await self._redis.delete(self._key("alive", self._instance))
+            await self._retire(self.name)
+            await self._redis.delete(self._key("alive", self.name))
         await self._redis.aclose()
         await self._subscriber.aclose()
 
@@ -95,13 +102,21 @@ class RedisBus:
             return
         future = self._waiting.setdefault(user_id, asyncio.get_running_loop().create_future())
         self._wanted_changed.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(future), SUBSCRIBE_TIMEOUT)
+        if self.healthy:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(future), SUBSCRIBE_TIMEOUT)
 
     def unsubscribe(self, user_id: int) -> None:
         self._wanted.discard(user_id)
         self._waiting.pop(user_id, None)
         self._wanted_changed.set()
+
+    async def find_peer(self, name: str) -> str | None:
+        if name not in self._peers:
+            # It may be younger than the last beat.
+            with contextlib.suppress(RedisError, OSError):
+                await self._find_alive([name.encode()])
+        return self._peers.get(name)
 
     # -- Presence: a person is on a set of instances, an instance is alive while its key is --
 
@@ -111,7 +126,7 @@ class RedisBus:
             pipe = self._redis.pipeline(transaction=False)
             pipe.smembers(self._key("online", user_id))
             self._enrol(pipe, [user_id])
-            others = (await pipe.execute())[0] - {self._instance.encode()}
+            others = (await pipe.execute())[0] - {self.name.encode()}
             return not await self._find_alive(others)
         except (RedisError, OSError):
             return True
@@ -120,8 +135,8 @@ class RedisBus:
         self._present.discard(user_id)
         try:
             pipe = self._redis.pipeline(transaction=False)
-            pipe.srem(self._key("online", user_id), self._instance)
-            pipe.srem(self._key("users", self._instance), user_id)
+            pipe.srem(self._key("online", user_id), self.name)
+            pipe.srem(self._key("users", self.name), user_id)
             pipe.smembers(self._key("online", user_id))
             others = (await pipe.execute())[-1]
             if user_id in self._present:
@@ -149,32 +164,44 @@ class RedisBus:
         names = list(instances)
         if not names:
             return set()
-        marks = await self._redis.mget([self._key("alive", name.decode()) for name in names])
-        return {name for name, mark in zip(names, marks, strict=True) if mark is not None}
+        keys = [self._key("alive", name.decode()) for name in names]
+        marks: list[Any] = await self._redis.mget(keys)
+        alive = set()
+        for name, key, mark in zip(names, keys, marks, strict=True):
+            address = self._seals.open(key, mark) if mark is not None else None
+            if address is not None:
+                alive.add(name)
+                self._peers[name.decode()] = address.decode()
+        return alive
 
     def _enrol(self, pipe: Any, user_ids: Iterable[int]) -> None:
         for user_id in user_ids:
-            pipe.sadd(self._key("online", user_id), self._instance)
-            pipe.sadd(self._key("users", self._instance), user_id)
+            pipe.sadd(self._key("online", user_id), self.name)
+            pipe.sadd(self._key("users", self.name), user_id)
 
     async def _stay_alive(self) -> None:
         while True:
-            try:
-                await self._beat()
-            except (RedisError, OSError) as error:
-                log.warning("bus.beat_failed", error=type(error).__name__)
             await asyncio.sleep(BEAT)
+            await self._try_beat()
+
+    async def _try_beat(self) -> None:
+        try:
+            await self._beat()
+        except (RedisError, OSError) as error:
+            log.warning("bus.beat_failed", error=type(error).__name__)
 
     async def _beat(self) -> None:
-        alive = self._key("alive", self._instance)
-        if await self._redis.set(alive, 1, ex=ALIVE_FOR, get=True) is None:
+        alive = self._key("alive", self.name)
+        mark = self._seals.seal(alive, self._address.encode())
+        if await self._redis.set(alive, mark, ex=ALIVE_FOR, get=True) is None:
             # A first beat, a Redis restarted empty, or a long freeze: say again who is here.
             pipe = self._redis.pipeline(transaction=False)
-            pipe.sadd(self._key("instances"), self._instance)
+            pipe.sadd(self._key("instances"), self.name)
             self._enrol(pipe, self._present)
             await pipe.execute()
         known = await _async(self._redis.smembers(self._key("instances")))
         for dead in known - await self._find_alive(known):
+            self._peers.pop(dead.decode(), None)
             await self._retire(dead.decode())
 
     async def _retire(self, instance: str) -> None:
@@ -203,7 +230,8 @@ class RedisBus:
             pipe = self._redis.pipeline(transaction=False)
             while self._outgoing:
                 message = self._outgoing.popleft()
-                pipe.publish(self._channel(message.user_id), self._encode(message))
+                channel = self._channel(message.user_id)
+                pipe.publish(channel, self._seals.seal(channel, self._encode(message)))
             # Afterwards the pipeline has forgotten.
             count, sent = len(pipe), True
             try:
@@ -217,9 +245,9 @@ class RedisBus:
 
     def _encode(self, message: Message) -> bytes:
         if isinstance(message, Cut):
-            return orjson.dumps([self._instance, list(message.session_ids)])
+            return orjson.dumps([self.name, list(message.session_ids)])
         head = [
-            self._instance,
+            self.name,
             message.namespace,
             message.event,
             message.seq,
@@ -231,7 +259,7 @@ class RedisBus:
     def _decode(self, user_id: int, raw: bytes) -> Message | None:
         head, _, data = raw.partition(b"\n")
         instance, *rest = orjson.loads(head)
-        if instance == self._instance:
+        if instance == self.name:
             return None
         if len(rest) == 1:
             return Cut(user_id, tuple(rest[0]))
@@ -258,7 +286,7 @@ class RedisBus:
 
     async def _follow(self, pubsub: PubSub) -> None:
         # A channel of its own keeps the subscription open while nobody is connected.
-        await pubsub.subscribe(self._key("instance", self._instance))
+        await pubsub.subscribe(self._key("instance", self.name))
         adjusting = asyncio.create_task(self._adjust(pubsub))
         try:
             quiet = False
@@ -304,7 +332,11 @@ class RedisBus:
                 if self._listener is not None:
                     self._listener.recovered()
         elif kind == "message" and is_person and self._listener is not None:
-            message = self._decode(user_id, raw["data"])
+            content = self._seals.open(channel, raw["data"])
+            if content is None:
+                metrics.bus_forged.inc()
+                return
+            message = self._decode(user_id, content)
             if message is not None:
                 metrics.bus_received.inc()
                 self._listener.receive(message)

@@ -6,12 +6,21 @@ import pytest
 
 from tests.backend import Backend
 from tests.instance import Instance, Person
-from tests.server.trial import start_trial
+from tests.server.trial import start_trial, wait_until
 
 
 @pytest.fixture
 async def kernel(backend: Backend) -> AsyncIterator[Instance]:
     async with start_trial(backend) as server:
+        yield server
+
+
+@pytest.fixture
+async def second(kernel: Instance, backend: Backend) -> AsyncIterator[Instance]:
+    """One more, of the same deployment; both hear each other."""
+    async with start_trial(backend) as server:
+        for one in (kernel, server):
+            await wait_until(lambda one=one: one.runtime.bus.healthy, "the bus is up")
         yield server
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 from aiohttp.client_ws import ClientWSTimeout
+from yarl import URL
 
 PATIENCE = 10.0
 
@@ -180,3 +182,16 @@ def _small_window(address: Any) -> socket.socket:
     opened = socket.socket(family, kind, protocol)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     return opened
+
+
+def upgrade_and_vanish(address: str) -> None:
+    """Ask for a websocket, and reset the connection at once."""
+    url = URL(address)
+    head = (
+        f"GET {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection((url.host, url.port)) as vanishing:
+        vanishing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        vanishing.sendall(head.encode())

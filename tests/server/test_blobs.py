@@ -14,6 +14,9 @@ from server.errors import Unavailable
 from server.settings import Settings
 from tests.stand_ins.s3 import S3StandIn, run_s3
 
+# Bytes do not go into a database: once is enough.
+pytestmark = pytest.mark.embedded
+
 DISPOSITION = "inline; filename*=utf-8''%D0%A4.png"
 
 

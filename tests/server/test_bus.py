@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from server.bus import Bus, Cut, Message, Notice
 from server.bus.memory import MemoryBus
 from server.bus.redis import RedisBus
+from server.bus.seals import Seals
 from tests.backend import REDIS, SCALED
 from tests.server.trial import wait_until
 
+SEALS = Seals(["a secret of these instances"])
 NewBus = Callable[[], Awaitable[tuple[Bus, "Ears"]]]
 
 
@@ -53,7 +56,7 @@ async def new_bus() -> AsyncIterator[NewBus]:
     async with AsyncExitStack() as stack:
 
         async def start() -> tuple[Bus, Ears]:
-            bus: Bus = RedisBus(REDIS, deployment) if SCALED else MemoryBus()
+            bus: Bus = RedisBus(REDIS, deployment, SEALS) if SCALED else MemoryBus()
             ears = Ears()
             await bus.start(ears)
             stack.push_async_callback(bus.stop)
@@ -148,7 +151,7 @@ async def test_an_instance_that_stops_takes_its_people_along(new_bus: NewBus) ->
 @pytest.mark.scaled
 async def test_deployments_on_one_redis_do_not_mix(new_bus: NewBus) -> None:
     (one, ears) = await new_bus()
-    other, others = RedisBus(REDIS, uuid.uuid4().hex), Ears()
+    other, others = RedisBus(REDIS, uuid.uuid4().hex, SEALS), Ears()
     await other.start(others)
     await wait_until(lambda: other.healthy, "the other is up")
     await one.subscribe(1)
@@ -159,3 +162,32 @@ async def test_deployments_on_one_redis_do_not_mix(new_bus: NewBus) -> None:
     assert await other.find_online([1]) == set()
     await other.stop()
     assert others.heard == []
+
+
+@pytest.mark.scaled
+async def test_what_nobody_of_ours_sealed_is_not_heard(new_bus: NewBus) -> None:
+    bus, ears = await new_bus()
+    assert isinstance(bus, RedisBus)
+    await bus.subscribe(1)
+    others = Seals(["another secret"])
+    forged = bus._encode(notice(1, 5)).replace(bus.name.encode(), b"0" * 16)
+    here, there = bus._channel(1), bus._channel(2)
+    async with Redis.from_url(REDIS) as redis:
+        for message in (
+            forged,
+            b"",
+            others.seal(here, forged),
+            SEALS.seal(there, forged),
+            SEALS.seal(here, forged)[:-1],
+        ):
+            await redis.publish(here, message)
+        await redis.publish(here, SEALS.seal(here, forged))
+        await ears.wait_for(lambda: ears.heard)
+    assert ears.heard == [notice(1, 5)]
+
+
+async def test_seals_are_good_while_keys_are_changed() -> None:
+    old, both, new = Seals(["old"]), Seals(["new", "old"]), Seals(["new"])
+    assert both.open("here", old.seal("here", b"said")) == b"said"
+    assert new.open("here", both.seal("here", b"said")) == b"said"
+    assert new.open("here", old.seal("here", b"said")) is None

@@ -11,7 +11,7 @@ from jobs.upkeep import prune_all
 from server import delivery
 from server.bus import Notice
 from server.context import Context
-from server.engine import Wire
+from server.wire import Wire
 from storage import events
 from tests.backend import Backend
 from tests.client import Client

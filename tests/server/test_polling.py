@@ -7,8 +7,11 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.instance import Instance, Person
-from tests.server.raw import Closed, RawPolling, connect_packet, event_packet
+from tests.server.raw import Closed, RawPolling, connect_packet, event_packet, upgrade_and_vanish
 from tests.server.trial import PLACE, numbers, tell, wait_until, wires_of
+
+# The transport knows no database: once is enough.
+pytestmark = pytest.mark.embedded
 
 
 @pytest.fixture
@@ -61,8 +64,26 @@ async def test_overlapping_polls_end_the_session(
     await wait_until(lambda: any(w.polling for w in wires_of(kernel).values()), "the poll waits")
     status, body = await polling.get()
     assert (status, "overlapping_polls" in body) == (400, True)
-    assert await first == (200, "1")
+    status, body = await first
+    assert (status, "overlapping_polls" in body) == (400, True)
     assert (await polling.post("3"))[0] == 400
+
+
+async def test_a_poll_that_a_library_repeats_ends_the_session(
+    kernel: Instance, person: Person, polling: RawPolling
+) -> None:
+    """Clients mark each poll anew: the same mark again means that its response was lost."""
+    await polling.join(PLACE, person.token)
+    await polling.wait_for(f"2{PLACE},")
+    address = polling.address
+    polling.address = f"{address}&t=first"
+    await tell(kernel, [person], 1)
+    assert (await polling.get())[0] == 200
+    await tell(kernel, [person], 2)
+    status, body = await polling.get()
+    assert (status, "repeated_poll" in body) == (400, True)
+    polling.address = f"{address}&t=second"
+    await wait_until(lambda: not wires_of(kernel), "the session is forgotten")
 
 
 async def test_what_an_aborted_poll_may_have_missed_comes_with_after(
@@ -151,3 +172,17 @@ async def test_a_handshake_that_is_none_is_refused(
     status, _ = await kernel.request("GET", f"/socket.io/?{query}", headers=headers)
     assert status == 400
     await wait_until(lambda: not wires_of(kernel), "no session is left", patience=1)
+
+
+async def test_a_client_that_vanishes_while_it_moves_to_a_websocket_is_no_error(
+    kernel: Instance, person: Person, polling: RawPolling, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = polling.address.replace("transport=polling", "transport=websocket")
+    for place in (address, address.partition("&sid=")[0]):
+        for _ in range(20):
+            upgrade_and_vanish(place)
+            # A request that is answered later came later.
+            await kernel.request("GET", "/health/live")
+    await polling.join(PLACE, person.token)
+    await wait_until(lambda: len(wires_of(kernel)) == 1, "only the polling session is there")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -15,16 +14,8 @@ pytestmark = pytest.mark.scaled
 
 
 @pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[OwnRedis]:
-    redis = OwnRedis(tmp_path)
-    await redis.start()
-    yield redis
-    await redis.kill()
-
-
-@pytest.fixture
-async def pair(redis: OwnRedis, backend: Backend) -> AsyncIterator[tuple[Instance, Instance]]:
-    own = Backend(backend.database_url, redis.url, backend.data_dir)
+async def pair(own_redis: OwnRedis, backend: Backend) -> AsyncIterator[tuple[Instance, Instance]]:
+    own = Backend(backend.database_url, own_redis.url, backend.data_dir)
     async with start_trial(own) as one, start_trial(own) as two:
         for server in (one, two):
             await wait_until(lambda server=server: server.runtime.bus.healthy, "the bus is up")
@@ -39,7 +30,7 @@ async def bus_of(server: Instance) -> str:
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_without_redis_all_is_delivered_and_it_comes_back(
-    redis: OwnRedis, pair: tuple[Instance, Instance], how: str
+    own_redis: OwnRedis, pair: tuple[Instance, Instance], how: str
 ) -> None:
     one, two = pair
     person = await one.add_person()
@@ -47,9 +38,9 @@ async def test_without_redis_all_is_delivered_and_it_comes_back(
     assert await bus_of(one) == "ok"
 
     if how == "killed":
-        await redis.kill()
+        await own_redis.kill()
     else:
-        redis.freeze()
+        own_redis.freeze()
     async with asyncio.timeout(1):
         await tell(one, [person], 1, 2)
         await here.wait_for_seq(2, namespace=PLACE)
@@ -64,9 +55,9 @@ async def test_without_redis_all_is_delivered_and_it_comes_back(
     await late.wait_for_seq(2, namespace=PLACE)
 
     if how == "killed":
-        await redis.start()
+        await own_redis.start()
     else:
-        redis.thaw()
+        own_redis.thaw()
     for server in pair:
         await wait_until(lambda server=server: server.runtime.bus.healthy, "the bus is back")
     await tell(one, [person], 3)
@@ -78,14 +69,14 @@ async def test_without_redis_all_is_delivered_and_it_comes_back(
 
 
 async def test_after_its_subscriptions_are_killed_nothing_is_lost(
-    redis: OwnRedis, pair: tuple[Instance, Instance]
+    own_redis: OwnRedis, pair: tuple[Instance, Instance]
 ) -> None:
     one, two = pair
     person = await one.add_person()
     client = await two.connect(person, PLACE)
     sending = asyncio.create_task(tell(one, [person], *range(150)))
     await client.wait_for_seq(20, namespace=PLACE)
-    assert await redis.kill_subscriptions() >= 2
+    assert await own_redis.kill_subscriptions() >= 2
     await sending
     await client.wait_for_seq(150, namespace=PLACE)
     assert numbers(client) == list(range(150))
@@ -95,14 +86,14 @@ async def test_after_its_subscriptions_are_killed_nothing_is_lost(
 
 
 async def test_sessions_that_end_are_cut_everywhere_within_two_seconds_without_redis(
-    redis: OwnRedis, pair: tuple[Instance, Instance]
+    own_redis: OwnRedis, pair: tuple[Instance, Instance]
 ) -> None:
     one, two = pair
     person = await one.add_person()
     other = await one.sign_in(person.email)
     client = await two.connect(person, PLACE)
-    redis.freeze()
+    own_redis.freeze()
     async with asyncio.timeout(2):
         await one.ask(other, "/account", "session:end", {"session_id": person.session_id})
         assert await client.wait_until_left(PLACE) == "server disconnect"
-    redis.thaw()
+    own_redis.thaw()

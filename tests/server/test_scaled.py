@@ -8,21 +8,13 @@ from redis.asyncio import Redis
 
 from server.bus.redis import RedisBus
 from storage.accounts import Role
-from tests.backend import REDIS, Backend
+from tests.backend import REDIS
 from tests.command import Shell
 from tests.instance import Instance, Person
-from tests.server.trial import PLACE, delivery_of, numbers, signal, start_trial, tell, wait_until
+from tests.server.trial import PLACE, delivery_of, numbers, signal, tell, wait_until
 from tests.talks import message
 
 pytestmark = pytest.mark.scaled
-
-
-@pytest.fixture
-async def second(kernel: Instance, backend: Backend) -> AsyncIterator[Instance]:
-    async with start_trial(backend) as server:
-        for one in (kernel, server):
-            await wait_until(lambda one=one: one.runtime.bus.healthy, "the bus is up")
-        yield server
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ from server.catalog.variables import insert_table, render_example
 from server.settings import MIN_SECRET, Settings
 from tests.at_once import run_at_once
 
+# No database is in play: once is enough.
+pytestmark = pytest.mark.embedded
+
 ROOT = Path(__file__).parents[2]
 STRONG = "s" * MIN_SECRET
 SAFE: dict[str, Any] = {

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import ClientSession
 
-from server import engine
-from server.engine import Wire
+from server import wire as wires
+from server.wire import Wire
 from tests.instance import Instance, Person
 from tests.server.raw import Closed, RawPolling, RawSocket
 from tests.server.trial import PLACE, numbers, signal, tell, wait_until, wires_of
@@ -28,7 +28,7 @@ async def open_stalled(kernel: Instance, person: Person) -> AsyncIterator[tuple[
 async def test_a_client_that_never_reads_is_cut_off_while_another_is_served(
     kernel: Instance, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MAX_QUEUED", 300_000)
+    monkeypatch.setattr(wires, "MAX_QUEUED", 300_000)
     quick = await kernel.connect(person, PLACE)
     async with open_stalled(kernel, person) as (_, wire):
         number, most = 0, 0
@@ -49,7 +49,7 @@ async def test_a_client_that_never_reads_is_cut_off_while_another_is_served(
 async def test_signals_are_dropped_before_pushes(
     kernel: Instance, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MAX_QUEUED", 1_200_000)
+    monkeypatch.setattr(wires, "MAX_QUEUED", 1_200_000)
     async with open_stalled(kernel, person) as (socket, wire):
         sent = 0
         while not wire.queue.is_half_full:
@@ -67,7 +67,7 @@ async def test_signals_are_dropped_before_pushes(
 async def test_a_polling_client_that_stays_away_is_cut_off(
     kernel: Instance, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MAX_QUEUED_PACKETS", 50)
+    monkeypatch.setattr(wires, "MAX_QUEUED_PACKETS", 50)
     async with ClientSession() as session, RawPolling(session, kernel.url) as polling:
         await polling.join(PLACE, person.token)
         (wire,) = wires_of(kernel).values()
@@ -81,7 +81,7 @@ async def test_a_polling_client_that_stays_away_is_cut_off(
 async def test_a_long_replay_waits_for_its_reader(
     kernel: Instance, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MAX_QUEUED_PACKETS", 250)
+    monkeypatch.setattr(wires, "MAX_QUEUED_PACKETS", 250)
     await tell(kernel, [person] * 700, 1)
     client = await kernel.connect(person, PLACE, after=0)
     await client.wait_for_seq(700, namespace=PLACE)

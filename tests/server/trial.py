@@ -11,10 +11,10 @@ from server.auth import new_id
 from server.context import Context
 from server.contract import EVERYONE, Asked, Namespace
 from server.delivery import Delivery
-from server.engine import Wire
 from server.errors import Error, NotFound
 from server.limits import Rate
 from server.payload import Change, Nothing, Payload
+from server.wire import Wire
 from storage import events
 from storage.accounts import Role
 from tests.backend import Backend

@@ -1,0 +1,54 @@
+"""Whether each part that the settings name works: for `run.py check`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from server.runtime import Runtime
+from server.settings import Settings
+
+TIMEOUT = 10
+
+
+class Finding(NamedTuple):
+    part: str
+    works: bool
+    about: str
+
+
+async def check_parts(runtime: Runtime) -> AsyncIterator[Finding]:
+    """Try one part after the other; each has ten seconds to answer."""
+    parts: dict[str, Callable[[], Awaitable[str]]] = {
+        "database": lambda: _check_database(runtime),
+        "redis": lambda: _check_redis(runtime.settings),
+        "mail": runtime.mailer.check,
+        "push": runtime.pusher.check,
+        "blobs": runtime.blobs.check,
+    }
+    for part, check in parts.items():
+        yield await _try(part, check)
+
+
+async def _try(part: str, check: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return Finding(part, works=True, about=await check())
+    except Exception as error:
+        about = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return Finding(part, works=False, about=about)
+
+
+async def _check_database(runtime: Runtime) -> str:
+    async with runtime.database.session(write=False) as db:
+        revision = await db.scalar(text("SELECT version_num FROM alembic_version"))
+    return f"{runtime.database.url.get_backend_name()}, revision {revision}"
+
+
+async def _check_redis(settings: Settings) -> str:
+    if settings.redis is None:
+        return "not configured, a single instance keeps all in memory"
+    async with Redis.from_url(settings.redis, socket_timeout=3) as redis:
+        return f"Redis {(await redis.info('server'))['redis_version']}"
