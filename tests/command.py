@@ -154,6 +154,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.communicate()
 
 
+def read_memory(process_id: int) -> int:
+    """Kilobytes of a process that are in memory; Linux only."""
+    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
 def copy_project(folder: Path) -> Path:
     """The program and what it writes, to be changed at will."""
     for name in PARTS:

@@ -1,6 +1,8 @@
 """Fixtures: a server, or several, on databases that the tests own."""
 
+import gc
 import os
+from asyncio import AbstractEventLoop, new_event_loop
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from run import new_loop
 from tests.backend import SCALED, Backend, Databases
 from tests.command import Shell
 from tests.doomed import Doom
 from tests.instance import Instance, start_instance
+from tests.server.own_redis import OwnRedis
+from tests.stand_ins.fcm import FcmStandIn, run_fcm
+from tests.stand_ins.smtp import SmtpStandIn, run_smtp
 
 StartInstance = Callable[..., Awaitable[Instance]]
 
@@ -19,6 +25,7 @@ StartInstance = Callable[..., Awaitable[Instance]]
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "scaled: needs PostgreSQL and Redis")
     config.addinivalue_line("markers", "embedded: about the parts of a single process")
+    config.addinivalue_line("markers", "alone: measures times, so nothing else may run beside it")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,6 +34,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in items if item.get_closest_marker(other) is None]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """As run.py serves; embedded, as it does where uvloop is not to be had."""
+    return {"loop": new_loop if SCALED else new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: collecting garbage need not look at it again each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,6 +76,27 @@ def doom() -> Iterator[Doom]:
 async def backend(databases: Databases, tmp_path: Path) -> AsyncIterator[Backend]:
     async with databases.lend(tmp_path) as backend:
         yield backend
+
+
+@pytest.fixture
+async def smtp() -> AsyncIterator[SmtpStandIn]:
+    async with run_smtp() as smtp:
+        yield smtp
+
+
+@pytest.fixture
+async def fcm(tmp_path: Path) -> AsyncIterator[FcmStandIn]:
+    async with run_fcm(tmp_path) as fcm:
+        yield fcm
+
+
+@pytest.fixture
+async def own_redis(tmp_path: Path) -> AsyncIterator[OwnRedis]:
+    """A Redis that may be taken away."""
+    redis = OwnRedis(tmp_path)
+    await redis.start()
+    yield redis
+    await redis.kill()
 
 
 @pytest.fixture

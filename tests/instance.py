@@ -1,7 +1,8 @@
 """A real server on a real port, and the people who use it."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
 from jobs.wakes import Wakes
 from jobs.worker import Worker
-from server.app import build_app
+from server.app import DRAIN, build_app
 from server.context import Context
 from server.contract import Namespace
 from server.oidc import build_google
@@ -25,6 +26,8 @@ from server.settings import Settings
 from storage.accounts import Role
 from tests.backend import Backend
 from tests.client import Client, Refused
+
+Drain = Callable[[], Awaitable[None]]
 
 _numbers = itertools.count(1)
 PASSWORD = "a password for tests"
@@ -45,9 +48,10 @@ class Person:
 class Instance:
     """One running server; several may share a backend."""
 
-    def __init__(self, runtime: Runtime, url: str) -> None:
+    def __init__(self, runtime: Runtime, url: str, drain: Drain | None = None) -> None:
         self.runtime = runtime
         self.url = url
+        self._drain = drain
         self._clients: list[Client] = []
 
     async def add_person(
@@ -140,6 +144,11 @@ class Instance:
         chat_id: int = answer["id"]
         return chat_id
 
+    async def drain(self) -> None:
+        """Send everybody elsewhere, as before a stop."""
+        assert self._drain is not None
+        await self._drain()
+
     async def close_clients(self) -> None:
         for client in self._clients:
             await client.close()
@@ -154,7 +163,11 @@ async def start_instance(
     **changes: Any,
 ) -> AsyncIterator[Instance]:
     """A server on a free port, with limits switched off unless `changes` say otherwise."""
+    place = socket.create_server(("127.0.0.1", 0))
+    port = place.getsockname()[1]
     values: dict[str, Any] = {
+        "port": port,
+        "drain_seconds": 0.2,
         "database_url": backend.database_url,
         "redis_url": backend.redis_url,
         "data_dir": backend.data_dir,
@@ -171,11 +184,10 @@ async def start_instance(
         namespaces,
         [Wakes(runtime, brokers), Worker(runtime, brokers), Scheduler(runtime)] if jobs else [],
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=False)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    instance = Instance(runtime, f"http://127.0.0.1:{port}")
+    await web.SockSite(runner, place).start()
+    instance = Instance(runtime, f"http://127.0.0.1:{port}", app[DRAIN])
     try:
         yield instance
     finally:

@@ -50,7 +50,9 @@ answer() {
 	PYTHON
 }
 
-suite() { "$BIN/python" -m pytest -q -rs -n 2 --dist worksteal tests; }
+suite() { "$BIN/python" -m pytest -q -rs "$@" tests; }
+
+AT_ONCE="-n 4 --dist worksteal"
 
 begin lint
 "$BIN/ruff" check
@@ -77,13 +79,14 @@ else
 fi
 
 begin "suite on SQLite and memory"
-suite
+suite $AT_ONCE
 passed
 
 begin "suite on PostgreSQL and Redis"
 if answer; then
 	export EMOTRACK_TEST_POSTGRES="$POSTGRES" EMOTRACK_TEST_REDIS="$REDIS"
-	suite
+	suite $AT_ONCE -m "not alone"
+	suite -m alone
 	passed
 else
 	left_out "PostgreSQL and Redis do not both answer: this half of the suite does not run"

@@ -40,15 +40,17 @@ async def test_an_avatar_is_seen_in_the_profile_and_by_partners(server: Instance
     assert load((await fetch(server, profile["avatar_url"])).body).size == (320, 320)
 
 
-async def test_whoever_is_signed_in_sees_avatars_that_are_worn(server: Instance) -> None:
+async def test_faces_are_seen_by_who_was_given_a_link_and_not_by_who_guesses_ids(
+    server: Instance,
+) -> None:
     person, stranger = await server.add_person(), await server.add_person()
     loose = await upload(server, person, purpose="avatar")
+    worn = await update(server, person, avatar_upload_id=loose["id"])
+
     assert (await fetch(server, f"/uploads/{loose['id']}", stranger)).status == 404
-
-    await update(server, person, avatar_upload_id=loose["id"])
-
-    assert (await fetch(server, f"/uploads/{loose['id']}", stranger)).status == 200
     assert (await fetch(server, f"/uploads/{loose['id']}")).status == 401
+    assert (await fetch(server, f"/uploads/{loose['id']}", person)).status == 200
+    assert (await fetch(server, worn["avatar_url"])).status == 200
 
 
 async def test_a_new_avatar_replaces_the_one_before(server: Instance) -> None:

@@ -1,7 +1,6 @@
 """Passwords: a lost one is replaced by a letter, a known one by its owner."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,17 +10,11 @@ from tests.conftest import StartInstance
 from tests.instance import PASSWORD, Instance, Person
 from tests.stand_ins.browser import Browser
 from tests.stand_ins.letters import wait_for_attempt
-from tests.stand_ins.smtp import SmtpStandIn, run_smtp
+from tests.stand_ins.smtp import SmtpStandIn
 from tests.stand_ins.waiting import set_clock
 
 NEW = "another password for tests"
 LINK = re.compile(r"https://app\.example\.com/reset-password\?token=(\S+)")
-
-
-@pytest.fixture
-async def smtp() -> AsyncIterator[SmtpStandIn]:
-    async with run_smtp() as smtp:
-        yield smtp
 
 
 @pytest.fixture

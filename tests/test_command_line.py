@@ -60,6 +60,7 @@ async def test_a_created_user_is_printed_and_may_sign_in(shell: Shell, server: I
     )
 
 
+@pytest.mark.embedded
 async def test_users_who_cannot_be_created_are_refused_in_one_line(
     shell: Shell, server: Instance
 ) -> None:
@@ -81,6 +82,7 @@ async def test_users_who_cannot_be_created_are_refused_in_one_line(
     assert (await sign_in(server, "boris@example.com", "password"))[0] == 401
 
 
+@pytest.mark.embedded
 async def test_an_unknown_role_is_refused(shell: Shell) -> None:
     outcome = await shell.run("user", "create", "a@example.com", "--role", "wizard")
     assert outcome.code == 2
@@ -134,6 +136,7 @@ async def test_a_partners_server_signs_in_with_its_key(shell: Shell, server: Ins
     assert (await server.request("POST", "/auth/token", wrong))[0] == 401
 
 
+@pytest.mark.embedded
 async def test_people_who_are_not_there_are_refused_in_one_line(shell: Shell) -> None:
     outcomes = await asyncio.gather(
         *(shell.run("user", action, "nobody@example.com") for action in ("token", "block"))
@@ -161,11 +164,13 @@ async def test_seed_says_how_to_sign_in_and_twice_is_harmless(
     assert chats["items"][0]["last_message"]["seq"] == len(demo.TALK)
 
 
+@pytest.mark.embedded
 async def test_seed_is_refused_in_production(shell: Shell) -> None:
     outcome = await shell.run("seed", variables=PRODUCTION)
     assert "not in production" in outcome.complaint
 
 
+@pytest.mark.embedded
 async def test_unsafe_settings_are_refused_in_one_line(shell: Shell) -> None:
     outcome = await shell.run("serve", variables={"ENVIRONMENT": "production"})
     assert "JWT_SECRET_KEY is missing" in outcome.complaint
@@ -184,6 +189,7 @@ async def test_check_says_what_works(shell: Shell) -> None:
     assert ("postgresql" if SCALED else "sqlite") in lines[1]
 
 
+@pytest.mark.embedded
 async def test_check_says_what_does_not_work(shell: Shell) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
@@ -227,6 +233,7 @@ async def test_docs_writes_what_is_checked_in(shell: Shell, tmp_path: Path) -> N
         assert (project / name).read_text("utf-8") == (ROOT / name).read_text("utf-8"), stale
 
 
+@pytest.mark.embedded
 async def test_dead_jobs_are_listed_tried_again_and_dropped(
     shell: Shell, start: StartInstance
 ) -> None:

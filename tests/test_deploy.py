@@ -13,6 +13,9 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from server import metrics
 from tests.promql import OVER_RANGES, Expression, Malformed, parse
 
+# No database is in play: once is enough.
+pytestmark = pytest.mark.embedded
+
 DEPLOY = Path(__file__).parents[1] / "deploy"
 TARGET = {"instance", "job"}
 """Labels that Prometheus adds to whatever it scrapes."""

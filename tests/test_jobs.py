@@ -1,7 +1,6 @@
 """Jobs: done once, tried again, given up; told by the letters they send."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -9,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from jobs.perform import MAX_FAILURES, perform
-from jobs.upkeep import EVERY, prune
+from jobs.upkeep import EVERY, FIRST, prune
 from server.auth import hash_token
 from storage import accounts
 from storage.accounts import Role
@@ -23,17 +22,11 @@ from tests.stand_ins.letters import (
     wait_for_dead_letter,
     wait_until_sent,
 )
-from tests.stand_ins.smtp import SmtpStandIn, run_smtp
+from tests.stand_ins.smtp import SmtpStandIn
 from tests.stand_ins.waiting import eventually, set_clock
 
 BACKOFF = timedelta(hours=2)
 """Longer than any pause between two attempts."""
-
-
-@pytest.fixture
-async def smtp() -> AsyncIterator[SmtpStandIn]:
-    async with run_smtp() as smtp:
-        yield smtp
 
 
 @pytest.fixture
@@ -187,6 +180,7 @@ async def test_upkeep_forgets_what_has_been_kept_long_enough_and_asks_for_itself
     person = await server.add_person()
     change = {"name": "Another", "client_ref": str(uuid4())}
     await server.ask(person, "/account", "profile:update", change)
+    await set_clock(server, ahead=FIRST)
     await wait_for_upkeep(server)
 
     await set_clock(server, ahead=timedelta(days=40))

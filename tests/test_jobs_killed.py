@@ -2,12 +2,14 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from jobs.perform import JOBS, LEASE
@@ -70,7 +72,8 @@ async def test_a_job_that_is_done_twice_has_one_effect(
 
     async with start_instance(backend, jobs=False) as server:
         await UNFINISHED[job](server)
-    rows = [dict(row._mapping) for row in await read(backend, select(Job.__table__))]
+    async with reading(backend) as connection:
+        rows = [dict(row) for row in (await connection.execute(select(Job.__table__))).mappings()]
     async with databases.copy(backend) as place:
         await run(place, late=timedelta(0))
         once = await find_effect(place)
@@ -91,16 +94,18 @@ async def put_back(place: Backend, rows: list[dict[str, Any]]) -> None:
 
 
 async def list_jobs(place: Backend) -> list[str]:
-    return [row.job for row in await read(place, select(Job.job))]
+    async with reading(place) as connection:
+        return list(await connection.scalars(select(Job.job)))
 
 
 async def find_effect(place: Backend) -> Effect:
     """Every row there is and every file that went outside, without times and counts of attempts."""
     effect: Effect = {}
-    for table in metadata.sorted_tables:
-        columns = [c for c in table.columns if c.name not in VARYING.get(table.name, ())]
-        rows = await read(place, select(*columns))
-        effect[table.name] = sorted(describe(row) for row in rows)
+    async with reading(place) as connection:
+        for table in metadata.sorted_tables:
+            columns = [c for c in table.columns if c.name not in VARYING.get(table.name, ())]
+            rows = await connection.execute(select(*columns))
+            effect[table.name] = sorted(describe(row) for row in rows)
     for folder in ("outbox", "blobs"):
         paths = (place.data_dir / folder).rglob("*")
         effect[f"{folder}/"] = sorted(path.name for path in paths if path.is_file())
@@ -112,9 +117,9 @@ def describe(row: Any) -> str:
     return INSTANT.sub("at some time", repr(values))
 
 
-async def read(place: Backend, statement: Any) -> list[Any]:
+@asynccontextmanager
+async def reading(place: Backend) -> AsyncIterator[AsyncConnection]:
     engine = create_async_engine(place.url, poolclass=NullPool)
     async with engine.connect() as connection:
-        rows = list(await connection.execute(statement))
+        yield connection
     await engine.dispose()
-    return rows

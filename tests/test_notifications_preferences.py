@@ -1,7 +1,6 @@
 """What people want to be told of, by which channels, and letters that can be ended."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -19,18 +18,12 @@ from storage.outbox import Job
 from tests.conftest import StartInstance
 from tests.instance import Instance, Person
 from tests.snapshots import feed_snapshot, fold
-from tests.stand_ins.smtp import SmtpStandIn, run_smtp
+from tests.stand_ins.smtp import SmtpStandIn
 from tests.stand_ins.waiting import eventually, set_clock
 from tests.talks import start_talk
 
 FEED = "/notifications"
 LATER = timedelta(minutes=6)
-
-
-@pytest.fixture
-async def smtp() -> AsyncIterator[SmtpStandIn]:
-    async with run_smtp() as smtp:
-        yield smtp
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from tests.instance import Instance, Person
 from tests.nodejs import FOLDER, find_node
+from tests.stand_ins.balancer import balance
 
 TRANSPORTS = ("websocket", "polling", "upgrade")
 LAST_STEP = "ok leaves"
@@ -25,6 +26,17 @@ async def test_two_people_on_two_instances_chat_through_the_official_client(
     instances: tuple[Instance, Instance], transport: str
 ) -> None:
     await tell_story(*instances, transport)
+
+
+@pytest.mark.scaled
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_two_people_behind_a_round_robin_chat_through_the_official_client(
+    instances: tuple[Instance, Instance], transport: str
+) -> None:
+    async with balance(*(instance.url for instance in instances)) as balancer:
+        front = Instance(instances[0].runtime, balancer.url)
+        await tell_story(front, front, transport)
+        assert min(balancer.sent.values()) >= 3
 
 
 async def tell_story(first: Instance, second: Instance, transport: str) -> None:

@@ -1,9 +1,7 @@
 """Push: when a message is pushed, to whom, how often, and what becomes of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,19 +16,13 @@ from tests.client import Client
 from tests.conftest import StartInstance
 from tests.devices import list_tokens, register, wait_until_quiet
 from tests.instance import Instance
-from tests.stand_ins.fcm import FcmStandIn, run_fcm
+from tests.stand_ins.fcm import FcmStandIn
 from tests.stand_ins.waiting import eventually, set_clock
 from tests.talks import Talk, add_talk, refusal, start_talk
 
 ACCOUNT = "/account"
 SOON = timedelta(seconds=6)
 PHONE, TABLET = "token of a phone", "token of a tablet"
-
-
-@pytest.fixture
-async def fcm(tmp_path: Path) -> AsyncIterator[FcmStandIn]:
-    async with run_fcm(tmp_path) as fcm:
-        yield fcm
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Pushes that could not go at once: what has changed meanwhile counts, and nothing else waits."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,13 @@ from storage.outbox import Job
 from tests.conftest import StartInstance
 from tests.devices import list_tokens, register, wait_until_quiet
 from tests.instance import Instance, Person
-from tests.stand_ins.fcm import FcmStandIn, run_fcm
+from tests.stand_ins.fcm import FcmStandIn
 from tests.stand_ins.waiting import eventually, set_clock
 from tests.talks import Talk, start_talk
 
 ACCOUNT = "/account"
 PHONE = "token of a phone"
 SOON = timedelta(seconds=6)
-
-
-@pytest.fixture
-async def fcm(tmp_path: Path) -> AsyncIterator[FcmStandIn]:
-    async with run_fcm(tmp_path) as fcm:
-        yield fcm
 
 
 @pytest.fixture

@@ -5,8 +5,13 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from handlers import demo
 from tests.instance import Instance
+
+# No database is in play: once is enough.
+pytestmark = pytest.mark.embedded
 
 README = Path(__file__).parent.parent / "README.md"
 

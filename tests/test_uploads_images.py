@@ -29,6 +29,9 @@ from tests.stand_ins.pictures import (
     write_on_png,
 )
 
+# What is made of pictures is the same on any database: once is enough.
+pytestmark = pytest.mark.embedded
+
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 

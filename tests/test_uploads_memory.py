@@ -8,6 +8,9 @@ import pytest
 from tests.command import Shell
 from tests.files import PDF, fetch, list_traces, upload
 
+# Bytes do not go into a database: once is enough.
+pytestmark = pytest.mark.embedded
+
 MB = 1024 * 1024
 SIZE = 200 * MB
 FLAT = 32 * MB

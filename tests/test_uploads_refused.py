@@ -22,6 +22,9 @@ from tests.instance import Instance, Person
 from tests.stand_ins.pictures import animate, claim_size, draw, save, take_photo
 from tests.stand_ins.waiting import eventually
 
+# What is refused reaches no database: once is enough.
+pytestmark = pytest.mark.embedded
+
 MB = 1024 * 1024
 HTML = b"<!doctype html><script>alert(1)</script>"
 

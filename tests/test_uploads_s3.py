@@ -23,6 +23,9 @@ from tests.stand_ins.pictures import draw, load
 from tests.stand_ins.s3 import S3StandIn, run_s3
 from tests.stand_ins.waiting import eventually, set_clock
 
+# Bytes do not go into a database: once is enough.
+pytestmark = pytest.mark.embedded
+
 
 @pytest.fixture
 async def s3() -> AsyncIterator[S3StandIn]:

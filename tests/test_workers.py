@@ -1,11 +1,8 @@
 """Workers and schedulers as processes of their own: killed, restarted, without Redis, overrun."""
 
 import asyncio
-import os
 import socket
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
@@ -21,34 +18,20 @@ from storage import outbox
 from storage.accounts import Role
 from storage.outbox import DeadJob, Job, NewJob
 from tests.backend import SCALED, Backend, Databases
-from tests.command import Shell
+from tests.command import Shell, read_memory
 from tests.conftest import StartInstance
 from tests.doomed import Doom
 from tests.instance import PASSWORD, Instance, start_instance
 from tests.server.own_redis import OwnRedis
 from tests.stand_ins.letters import ask_for_letter, wait_until_sent
-from tests.stand_ins.smtp import SmtpStandIn, run_smtp
+from tests.stand_ins.smtp import SmtpStandIn
 from tests.stand_ins.waiting import eventually
 
-MANY = 10_000 if SCALED else 3_000
+MANY = 2_000
 NOBODY = 10**9
 CHUNK = 1000
 ROOM = 64 * 1024
 """Kilobytes that a worker may grow by, whatever there is to do."""
-
-
-@pytest.fixture
-async def smtp() -> AsyncIterator[SmtpStandIn]:
-    async with run_smtp() as smtp:
-        yield smtp
-
-
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[OwnRedis]:
-    redis = OwnRedis(tmp_path)
-    await redis.start()
-    yield redis
-    await redis.kill()
 
 
 async def add_jobs(server: Instance, count: int) -> None:
@@ -133,9 +116,9 @@ async def test_a_worker_that_leaves_hands_back_what_it_cannot_end(
 
 @pytest.mark.scaled
 async def test_a_redis_that_comes_back_empty_loses_no_job(
-    redis: OwnRedis, backend: Backend, smtp: SmtpStandIn
+    own_redis: OwnRedis, backend: Backend, smtp: SmtpStandIn
 ) -> None:
-    own = Backend(backend.database_url, redis.url, backend.data_dir)
+    own = Backend(backend.database_url, own_redis.url, backend.data_dir)
     shell = Shell(own)
     async with start_instance(own, jobs=False) as server:
         people = [await server.add_person() for _ in range(8)]
@@ -145,10 +128,10 @@ async def test_a_redis_that_comes_back_empty_loses_no_job(
         ):
             await ask_for_letter(server, people[0])
             await smtp.wait_for(to=people[0].email)
-            await redis.kill()
+            await own_redis.kill()
             for person in people[1:]:
                 await ask_for_letter(server, person)
-            await redis.start()
+            await own_redis.start()
 
             await smtp.wait_for(len(people), patience=30)
             await wait_until_sent(server)
@@ -247,9 +230,3 @@ async def read_metrics(url: str) -> str:
 def find_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         return int(nobody.getsockname()[1])
-
-
-def read_memory(process_id: int) -> int:
-    """Resident kilobytes."""
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024

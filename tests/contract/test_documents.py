@@ -40,6 +40,9 @@ from server.outgoing import Push
 from server.payload import Change, Id, Nothing, Page, PageRequest, Payload
 from tests.nodejs import FOLDER, find_node
 
+# Documents know no database: once is enough.
+pytestmark = pytest.mark.embedded
+
 ROOT = Path(__file__).parents[2]
 OPERATED = ("get", "put", "post", "delete", "patch")
 
