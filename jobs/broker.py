@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Sequence
 from time import monotonic
 from typing import Any
 
@@ -37,7 +37,7 @@ FORGET_AFTER = 3_600_000
 RECONNECT_AFTER = 1.0
 
 Brokers = dict[Queue, AsyncBroker]
-Entries = Iterable[tuple[bytes, dict[bytes, bytes]]]
+Entries = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
 
 class MemoryBroker(AsyncBroker):
@@ -96,7 +96,11 @@ class StreamBroker(RedisStreamBroker):
                     entries = [*entries, *await self._reclaim()]
             except (RedisError, OSError) as error:
                 await self._recover(error)
-                continue
+                entries = []
+            # A write under `wait_for`, as the client's are, can swallow a cancellation on
+            # Python 3.11; the receiver cancels once and waits for as long as it takes.
+            if not entries and _is_cancelled():
+                raise asyncio.CancelledError
             for entry, fields in entries:
                 yield AckableMessage(
                     data=fields[b"data"], ack=self._ack_generator(entry, self.queue_name)
@@ -136,6 +140,11 @@ class StreamBroker(RedisStreamBroker):
                 await pipe.execute()
 
         return ack
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def build_brokers(settings: Settings) -> Brokers:
