@@ -17,6 +17,11 @@ from server.work import Unit, run_unit
 MAX_WAITING = 5000
 """Requests that may wait for their batch before more are answered `unavailable`."""
 
+LEAST = 3.0
+"""Seconds a batch needs when its database is slow; who has less left would cut it off for all."""
+
+Waiting = tuple[Request, "asyncio.Future[str | Error]"]
+
 
 class Batches:
     """Every event's way to its answer: alone in a unit of work, or together with others."""
@@ -45,7 +50,7 @@ class Line:
     def __init__(self, runtime: Runtime, event: Event) -> None:
         self._runtime = runtime
         self._event = event
-        self._waiting: deque[tuple[Request, asyncio.Future[str | Error]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._running: asyncio.Task[None] | None = None
 
     def ask(self, request: Request) -> "asyncio.Future[str | Error]":
@@ -63,12 +68,18 @@ class Line:
         # Nobody's request yet: whoever came first is one of many.
         structlog.contextvars.clear_contextvars()
         while self._waiting:
-            size = min(self._event.batch, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(size)]
-            answers = await self._answer([request for request, _ in batch])
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            batch: list[Waiting] = []
+            while self._waiting and len(batch) < self._event.batch:
+                request, future = self._waiting.popleft()
+                if request.left >= LEAST:
+                    batch.append((request, future))
+                elif not future.done():
+                    future.set_result(Unavailable(retry_after=1))
+            if batch:
+                answers = await self._answer([request for request, _ in batch])
+                for (_, future), answer in zip(batch, answers, strict=True):
+                    if not future.done():
+                        future.set_result(answer)
         self._running = None
 
     async def _answer(self, requests: Sequence[Request]) -> list[str | Error]:
@@ -78,7 +89,9 @@ class Line:
             request_ids=[request.caller.request_id for request in requests],
         ):
             answers = await guarded(
-                f"{full_name(self._event)} batch", lambda: self._perform(requests, caller)
+                f"{full_name(self._event)} batch",
+                lambda: self._perform(requests, caller),
+                timeout=min(request.left for request in requests),
             )
         if not isinstance(answers, Error):
             return answers

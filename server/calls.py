@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from time import perf_counter
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -53,6 +53,12 @@ class Request:
     user: Identity | None
     payload: Payload
     file: Received | None = None
+    came_at: float = field(default_factory=monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds in which it must be answered; none, or fewer than none, when it is too late."""
+        return self.came_at + TIMEOUT - monotonic()
 
 
 async def authenticate(runtime: Runtime, token: str) -> tuple[Identity, Claims]:

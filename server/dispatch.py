@@ -278,7 +278,8 @@ class Dispatch:
     async def _admit(self, client: Client, event: Event, ask: Ask, caller: Caller) -> Request:
         if client.connection.expired:
             raise TokenExpired
-        return await admit(self._runtime, event, caller, client.user, _payload(ask))
+        request = await admit(self._runtime, event, caller, client.user, _payload(ask))
+        return replace(request, came_at=ask.came_at)
 
     async def _take_together(self, client: Client, event: Event, first: Ask) -> None:
         """Neighbours of one batched event may run at once: a batch keeps their order."""

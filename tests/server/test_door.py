@@ -1,18 +1,20 @@
 """The one door: what clients may send, in which order it is done, and how it is answered."""
 
+import asyncio
 import contextlib
 import json
+from time import monotonic
 
 import pytest
 import structlog
 
-from server import transport
+from server import batches, calls, transport
 from server.log import configure_logging
 from storage.accounts import Role
 from tests.client import Refused
 from tests.instance import Instance, Person
 from tests.server.raw import Closed, RawSocket, connect_packet, event_packet
-from tests.server.trial import DETAIL, PLACE, SECRET_TEXT, token_of
+from tests.server.trial import DETAIL, PLACE, SECRET_TEXT, STUCK, token_of
 
 
 @pytest.mark.parametrize("event", ["connect", "disconnect", "connect_error", "disconnecting"])
@@ -76,6 +78,23 @@ async def test_one_bad_request_of_a_batch_fails_alone(kernel: Instance, person: 
         answers = [await socket.answer(PLACE, ack) for ack in range(len(bodies))]
     codes = [answer.get("error", {}).get("code", "ok") for answer in answers]
     assert codes == ["ok", "internal", "not_found", "invalid", "ok"]
+
+
+async def test_who_waits_behind_a_stuck_batch_is_answered_when_it_is(
+    kernel: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "TIMEOUT", 1.0)
+    monkeypatch.setattr(batches, "LEAST", 0.2)
+    clients = [await kernel.connect(await kernel.add_person(), PLACE) for _ in range(3)]
+    started = monotonic()
+    answers = await asyncio.gather(
+        *(client.ask("many:add", {"number": STUCK}, namespace=PLACE) for client in clients),
+        return_exceptions=True,
+    )
+    assert [isinstance(answer, Refused) and answer.code for answer in answers] == [
+        "unavailable"
+    ] * 3
+    assert monotonic() - started < 2
 
 
 async def test_a_person_without_the_role_is_refused(kernel: Instance, person: Person) -> None:

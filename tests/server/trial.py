@@ -23,6 +23,9 @@ from tests.instance import Instance, Person, start_instance
 
 SECRET_TEXT = "marker-4711-of-what-people-write"
 DETAIL = "the detail of a bug"
+STUCK = 99
+"""A number that is never added."""
+
 RATE = Rate(50, per=60)
 PLACE = "/trial"
 
@@ -89,6 +92,8 @@ async def add_many(ctx: Context, asked: Sequence[Asked[Add]]) -> list[Thing | Er
     for ask in asked:
         if ask.request.number == 13:
             raise RuntimeError(DETAIL)
+        if ask.request.number == STUCK:
+            await asyncio.Event().wait()
         if ask.request.number < 0:
             answers.append(NotFound())
             continue
