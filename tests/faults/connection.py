@@ -87,6 +87,13 @@ class Connection:
                 self._look()
             ready.result()
 
+    def describe(self) -> str:
+        """For those who wonder why it was silent."""
+        eio = self._client.eio
+        loops = {"reads": eio.read_loop_task, "writes": eio.write_loop_task}
+        alive = [name for name, loop in loops.items() if loop is not None and not loop.done()]
+        return f"{eio.current_transport} {eio.sid} {' '.join(alive)} {eio.queue.qsize()} queued"
+
     async def watch(self) -> None:
         """Until the connection is over, also where the library has not noticed."""
         while not self.over.is_set():
@@ -127,7 +134,8 @@ class Connection:
         What is emitted then would wait for ever.
         """
         eio = self._client.eio
-        if eio.write_loop_task is None or eio.read_loop_task.done():
+        loops = (eio.read_loop_task, eio.write_loop_task)
+        if any(loop is None or loop.done() for loop in loops):
             self._end("the library stopped")
 
     def _end(self, reason: str) -> None:

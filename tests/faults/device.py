@@ -159,7 +159,8 @@ class Device:
                     raise Broken(LOST)
         finally:
             over.cancel()
-        self.silences.append((emitted, f"{self.record.name} {self.transports}: {event}"))
+        about = f"{connection.name} ({connection.describe()}): {event}"
+        self.silences.append((emitted, about))
         await connection.close()
         raise Broken(SILENT)
 
