@@ -11,12 +11,12 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
-from engineio.packet import Packet as Frame
 
 from server import metrics
 from server.bus import Cut, Message, Notice
 from server.context import Context
 from server.contract import Namespace
+from server.frames import Frame
 from server.log import get_logger
 from server.runtime import Runtime
 from server.tasks import end_tasks

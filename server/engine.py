@@ -13,13 +13,16 @@ from typing import Any
 
 import engineio
 from aiohttp import web
-from engineio.packet import CLOSE, OPEN, Packet
+from engineio.packet import CLOSE, OPEN
+from orjson import dumps
 from yarl import URL
 
 from server.bus import Bus
 from server.errors import Error, Invalid, Unauthenticated
+from server.frames import Frame
 from server.peers import Peers
-from server.wire import MAX_PACKET, PING_INTERVAL, PING_TIMEOUT, Outbox, Wire
+from server.sending import Held
+from server.wire import MAX_PACKET, PING_INTERVAL, PING_TIMEOUT, Wire
 
 _silent = logging.getLogger("emotrack.engineio")
 """The library's own messages repeat what clients send."""
@@ -29,7 +32,7 @@ _silent.setLevel(logging.CRITICAL + 1)
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is untyped
-    """The Engine.IO server: hands out connections, messages and disconnections."""
+    """The Engine.IO server: hands out connections and disconnections, and every message at once."""
 
     sockets: dict[str, Wire]
     start_service_task: bool
@@ -39,6 +42,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         origins: tuple[str, ...],
         bus: Bus,
         let_in: Callable[[web.Request], Awaitable[Error | None]],
+        receive: Callable[[str, str | bytes], None],
     ) -> None:
         super().__init__(
             async_mode="aiohttp",
@@ -54,6 +58,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         self._bus = bus
         self._peers = Peers(bus, MAX_PACKET)
         self._let_in = let_in
+        self.receive = receive
 
     def generate_id(self) -> str:
         """Names this instance first: any other one knows whose the session is."""
@@ -67,16 +72,17 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         host = environ.get("HTTP_HOST", "")
         return [f"https://{host}", f"http://{host}"]
 
-    def create_queue(self, *args: Any, **kwargs: Any) -> Outbox:
-        return Outbox()
+    def create_queue(self, *args: Any, **kwargs: Any) -> Held:
+        return Held()
 
     async def trigger(self, event: str, *args: Any) -> None:
         await self._trigger_event(event, *args, run_async=False)
 
-    def later(self, work: Any) -> None:
+    def later(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         if (refused := await self._turn_away(request)) is not None:
@@ -168,7 +174,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
             "pingInterval": PING_INTERVAL * 1000,
             "maxPayload": MAX_PACKET,
         }
-        wire.post(Packet(OPEN, opening))
+        wire.post(Frame(f"{OPEN}{dumps(opening).decode()}"))
         await self.trigger("connect", sid, environ)
         wire.schedule_ping()
         if transport == "websocket":

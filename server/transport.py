@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 from engineio.packet import MESSAGE
-from engineio.packet import Packet as Frame
 from socketio.packet import (
     BINARY_EVENT,
     CONNECT,
@@ -28,6 +27,7 @@ from server.auth import Identity, new_id
 from server.context import Caller
 from server.engine import Engine
 from server.errors import Error, Unauthenticated, Unavailable
+from server.frames import Frame
 from server.gate import Gate
 from server.log import get_logger
 from server.payload import iso
@@ -293,10 +293,9 @@ class Transport:
     ) -> None:
         settings = runtime.settings
         self.is_draining = False
-        self.engine = Engine(settings.cors_origins, runtime.bus, self._let_in)
+        self.engine = Engine(settings.cors_origins, runtime.bus, self._let_in, self._receive)
         self._gate = Gate(settings.rate_limit_scale, runtime.limits)
         self.engine.on("connect", self._opened)
-        self.engine.on("message", self._received)
         self.engine.on("disconnect", self._closed)
         self._connections: dict[str, Connection] = {}
         self._door = door
@@ -351,7 +350,7 @@ class Transport:
         wire = self.engine.sockets[sid]
         self._connections[sid] = Connection(wire, caller, self._door, self._gate, self._new_turns)
 
-    async def _received(self, sid: str, data: str | bytes) -> None:
+    def _receive(self, sid: str, data: str | bytes) -> None:
         connection = self._connections.get(sid)
         if connection is not None:
             try:
@@ -375,7 +374,8 @@ def event_frame(
 
 
 def ack_frame(namespace: str, ack: int, body: str) -> Frame:
-    return Frame(MESSAGE, f"3{namespace},{ack}[{body}]" if namespace != "/" else f"3{ack}[{body}]")
+    place = "" if namespace == "/" else f"{namespace},"
+    return Frame(f"{MESSAGE}3{place}{ack}[{body}]")
 
 
 def refusal_frame(namespace: str, error: Error, locale: str) -> Frame:
@@ -385,7 +385,7 @@ def refusal_frame(namespace: str, error: Error, locale: str) -> Frame:
 
 def _frame(kind: int, namespace: str, body: str) -> Frame:
     place = "" if namespace == "/" else f"{namespace},"
-    return Frame(MESSAGE, f"{kind}{place}{body}")
+    return Frame(f"{MESSAGE}{kind}{place}{body}")
 
 
 def _is_event(data: Any) -> bool:

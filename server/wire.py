@@ -1,8 +1,8 @@
-"""One Engine.IO session: a bounded queue outwards, websocket or polling inwards, reasons at the end.
+"""One Engine.IO session: websocket or polling, a bounded way outwards, reasons at the end.
 
-Replaced here are the pieces of python-engineio that lose packets or hold memory: the outgoing queue
-(unbounded there), the websocket loop (compresses, and leaves ghosts behind malformed frames) and
-the polling POST (drops a body of more than 16 packets and answers 200).
+Replaced here are the pieces of python-engineio that lose packets, hold memory or wake tasks: the
+outgoing queue (unbounded, and emptied by a task), the websocket loop (compresses, and leaves ghosts
+behind malformed frames) and the polling POST (drops a body of more than 16 packets and answers 200).
 """
 
 import asyncio
@@ -13,12 +13,14 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import QueueEmpty
-from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, Packet
+from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE
 
 from server import metrics
+from server.frames import Frame
+from server.sending import Flowing, Held, SendQueue
 
 if TYPE_CHECKING:
     from server.engine import Engine
@@ -29,10 +31,6 @@ MAX_PACKET = 1_000_000
 MAX_POST_PACKETS = 10_000
 MAX_POLL_PACKETS = 16
 """More in one response and the official Python client drops them all."""
-
-MAX_QUEUED_PACKETS = 20_000
-MAX_QUEUED = 4_000_000
-"""Characters waiting for one client; who reads slower than that is cut off and comes back."""
 
 PACKETS_AT_ONCE = 32
 
@@ -45,47 +43,13 @@ SERVICE_RESTART = 1012
 NOBODYS_FAULT = ("draining", "epoch_changed")
 
 _TEXT_MESSAGE, _PONG, _CLOSE = str(MESSAGE), str(PONG), str(CLOSE)
-
-
-class Outbox(asyncio.Queue[Packet | None]):
-    """Packets that wait for one client, bounded in number and size. None ends it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size = 0
-        self._drained = asyncio.Event()
-        self._drained.set()
-
-    @property
-    def is_full(self) -> bool:
-        return self.qsize() >= MAX_QUEUED_PACKETS or self.size >= MAX_QUEUED
-
-    @property
-    def is_half_full(self) -> bool:
-        return 2 * self.qsize() >= MAX_QUEUED_PACKETS or 2 * self.size >= MAX_QUEUED
-
-    async def drained(self) -> None:
-        """Wait until nothing is left to send."""
-        await self._drained.wait()
-
-    def _put(self, item: Packet | None) -> None:
-        super()._put(item)
-        self.size += _size(item)
-        if item is not None:
-            self._drained.clear()
-
-    def _get(self) -> Packet | None:
-        item: Packet | None = super()._get()
-        self.size -= _size(item)
-        if self.empty():
-            self._drained.set()
-        return item
+_PING_FRAME, _NOOP_FRAME, _CLOSE_FRAME = Frame(str(PING)), Frame(str(NOOP)), Frame(_CLOSE)
 
 
 class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
     """One Engine.IO session."""
 
-    queue: Outbox
+    queue: SendQueue
     last_ping: float | None
     connected: bool
     upgrading: bool
@@ -98,8 +62,10 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         self.refusal: str | None = None
         self.polling = False
         self.last_poll: str | None = None
+        self._socket: web.WebSocketResponse | None = None
         self._request: web.Request | None = None
         self._next_ping: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     def schedule_ping(self) -> None:
         """As in the library, whose task sleeps on, and holds the session, when that has ended."""
@@ -110,19 +76,20 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
 
     def _ping(self) -> None:
         self.last_ping = time.time()
-        self.post(Packet(PING))
+        self.post(_PING_FRAME)
 
-    def post(self, packet: Packet, *, may_be_dropped: bool = False) -> None:
-        """Queue a packet; a client that does not read is cut off."""
+    def post(self, frame: Frame, *, may_be_dropped: bool = False) -> None:
+        """Send a frame; a client that does not read is cut off."""
         if self.closing or self.closed:
             return
-        if may_be_dropped and self.queue.is_half_full:
+        fill = self.queue.fill
+        if may_be_dropped and fill >= 0.5:
             return
-        if self.queue.is_full:
+        if fill >= 1:
             self.refuse("too_slow")
             self.abort()
             return
-        self.queue.put_nowait(packet)
+        self.queue.put(frame)
 
     def refuse(self, reason: str) -> None:
         """Close the connection and say why: in the websocket's close frame, or in a 400."""
@@ -144,51 +111,57 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         if self._next_ping is not None:
             self._next_ping.cancel()
         await self.server.trigger("disconnect", self.sid, reason)
-        self.queue.put_nowait(Packet(CLOSE))
-        self.queue.put_nowait(None)
-        self.server.later(self._forget())
+        if isinstance(self.queue, Held):
+            self.queue.put(_CLOSE_FRAME)
+            self.queue.end()
+        self._ending = self.server.later(self._end())
 
-    async def _forget(self) -> None:
+    async def _end(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.queue.drained(), CLOSE_TIMEOUT)
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self.queue.drained()
         self.closed = True
         self.server.sockets.pop(self.sid, None)
-        if self.upgraded:
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
+        if self._socket is not None:
+            await self._close_socket(self._socket)
 
-    async def take(self, data: str | bytes) -> bool:
+    async def _close_socket(self, socket: web.WebSocketResponse) -> None:
+        code: int = WSCloseCode.OK
+        message = b""
+        if self.refusal is not None:
+            code = SERVICE_RESTART if self.refusal in NOBODYS_FAULT else POLICY_VIOLATION
+            message = self.refusal.encode()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await socket.close(code=code, message=message)
+        self.abort()
+
+    def take(self, data: str | bytes) -> bool:
         """One packet from the client, in either transport; False if it ended the session."""
         if isinstance(data, bytes):
-            await self._message(data)
+            self.server.receive(self.sid, data)
         elif data[:1] == _TEXT_MESSAGE and data[1:2].isdigit():
-            await self._message(data[1:])
+            self.server.receive(self.sid, data[1:])
         elif data == _PONG:
             self.schedule_ping()
         elif data == _CLOSE:
-            await self.close(reason=self.server.reason.CLIENT_DISCONNECT)
+            self.server.later(self.close(reason=self.server.reason.CLIENT_DISCONNECT))
+            return False
         else:
             self.refuse("malformed_packet")
         return self.refusal is None and not (self.closing or self.closed)
 
-    async def _message(self, data: str | bytes) -> None:
-        await self.server.trigger("message", self.sid, data)
-
     # -- Polling --
 
-    async def poll(self) -> list[Packet]:
+    async def poll(self) -> list[Frame]:
+        if not isinstance(self.queue, Held):
+            return [_NOOP_FRAME]
         try:
             async with asyncio.timeout(PING_INTERVAL + PING_TIMEOUT):
-                packet = await self.queue.get()
+                frames = await self.queue.take(MAX_POLL_PACKETS)
         except TimeoutError:
             raise QueueEmpty from None
-        packets: list[Packet] = []
-        while packet is not None:
-            packets.append(packet)
-            if len(packets) == MAX_POLL_PACKETS or self.queue.empty():
-                return packets
-            packet = self.queue.get_nowait()
-        self.queue.put_nowait(None)
-        return packets or [Packet(CLOSE)]
+        return frames or [_NOOP_FRAME if self.upgraded else _CLOSE_FRAME]
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
         try:
@@ -210,7 +183,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             if data is None:
                 self.refuse("malformed_packet")
                 return
-            if not await self.take(data):
+            if not self.take(data):
                 return
 
     # -- WebSocket --
@@ -230,15 +203,19 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         if self.connected and not await self._probe(socket):
             await socket.close()
             return socket
-        self._request = request
+        # The library's frames hold it for as long as the connection lasts.
+        environ.clear()
+        self._request, self._socket = request, socket
         self.connected = self.upgraded = True
-        self.upgrading = False
-        writer = asyncio.create_task(self._write(socket))
+        held, self.queue = self.queue, Flowing(request.protocol)
+        if isinstance(held, Held):
+            held.pour(self.queue)
         try:
             await self._read(socket)
         finally:
             await self.close(reason=self.server.reason.TRANSPORT_CLOSE)
-            await writer
+            if self._ending is not None:
+                await asyncio.wait([self._ending])
         return socket
 
     async def _probe(self, socket: web.WebSocketResponse) -> bool:
@@ -251,7 +228,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
                 if (await socket.receive()).data != f"{PING}probe":
                     return False
                 await socket.send_str(f"{PONG}probe")
-                self.queue.put_nowait(Packet(NOOP))
+                self.queue.put(_NOOP_FRAME)
                 return bool((await socket.receive()).data == str(UPGRADE))
         except (TimeoutError, ConnectionError):
             return False
@@ -263,24 +240,11 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             message = await socket.receive()
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
-            if not await self.take(message.data):
+            if not self.take(message.data):
                 return
             if number % PACKETS_AT_ONCE == 0:
                 # What has been received already does not wait, nor let others run.
                 await asyncio.sleep(0)
-
-    async def _write(self, socket: web.WebSocketResponse) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            while (packet := await self.queue.get()) is not None:
-                if packet.packet_type != CLOSE:
-                    await socket.send_str(packet.encode())
-            if self.refusal is None:
-                await socket.close()
-            else:
-                code = SERVICE_RESTART if self.refusal in NOBODYS_FAULT else POLICY_VIOLATION
-                await socket.close(code=code, message=self.refusal.encode())
-        while not self.queue.empty():
-            self.queue.get_nowait()
 
 
 async def _read_body(request: web.Request) -> str | None:
@@ -300,7 +264,3 @@ def _decode_base64(text: str) -> bytes | None:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def _size(packet: Packet | None) -> int:
-    return len(packet.data) if packet is not None and isinstance(packet.data, str) else 16

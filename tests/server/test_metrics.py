@@ -15,7 +15,7 @@ from handlers.accounts.declared import welcome
 from handlers.accounts.payloads import Registered
 from run import make_runtime
 from server import scrape as scraping
-from server import wire as wires
+from server import sending
 from server.context import Context
 from server.health import build_metrics_app
 from server.runtime import Runtime
@@ -132,7 +132,7 @@ async def test_deliveries_replays_and_resets_are_counted(kernel: Instance, perso
 async def test_slow_clients_are_counted_among_the_refused(
     kernel: Instance, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wires, "MAX_QUEUED_PACKETS", 50)
+    monkeypatch.setattr(sending, "MAX_QUEUED_PACKETS", 50)
     growth = await Growth.begin(kernel.url)
     async with ClientSession() as session, RawPolling(session, kernel.url) as polling:
         await polling.join(PLACE, person.token)

@@ -1,0 +1,36 @@
+"""Packets that are ready to be sent: encoded once, for however many clients."""
+
+import struct
+
+_TEXT = 0x81
+"""A whole message of text; what servers send is not masked."""
+
+
+class Frame:
+    """One Engine.IO packet of text."""
+
+    __slots__ = ("_websocket", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._websocket: bytes | None = None
+
+    @property
+    def websocket(self) -> bytes:
+        """As it stands in a websocket's stream."""
+        if self._websocket is None:
+            self._websocket = _wrap(self.text.encode())
+        return self._websocket
+
+    def encode(self, b64: bool = False) -> str:
+        """As the library puts it into the response to a poll."""
+        return self.text
+
+
+def _wrap(payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((_TEXT, size)) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", _TEXT, 126, size) + payload
+    return struct.pack("!BBQ", _TEXT, 127, size) + payload

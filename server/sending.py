@@ -1,0 +1,107 @@
+"""What one client has not taken yet: bounded, and never dropped but with the whole connection."""
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+from aiohttp.base_protocol import BaseProtocol
+
+from server.frames import Frame
+
+MAX_QUEUED_PACKETS = 20_000
+MAX_QUEUED = 4_000_000
+"""Characters waiting for one client; who reads slower than that is cut off and comes back."""
+
+
+class SendQueue(Protocol):
+    """Where the frames for one client wait."""
+
+    @property
+    def fill(self) -> float:
+        """How full it is: from 1 on, the client is too slow."""
+
+    def put(self, frame: Frame) -> None: ...
+
+    async def drained(self) -> None:
+        """Wait until the client has taken what there is, or is gone."""
+
+
+class Held:
+    """Frames that wait for a poll, or for the websocket to be there."""
+
+    __slots__ = ("_empty", "_ended", "_frames", "_news", "_size")
+
+    def __init__(self) -> None:
+        self._frames: list[Frame] = []
+        self._size = 0
+        self._ended = False
+        self._news = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def fill(self) -> float:
+        return max(self._size / MAX_QUEUED, len(self._frames) / MAX_QUEUED_PACKETS)
+
+    def put(self, frame: Frame) -> None:
+        self._frames.append(frame)
+        self._size += len(frame.text)
+        self._empty.clear()
+        self._news.set()
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self._ended = True
+        self._news.set()
+
+    async def take(self, most: int) -> list[Frame]:
+        """The next frames, as soon as there is one; none at all at the end."""
+        while not (self._frames or self._ended):
+            self._news.clear()
+            await self._news.wait()
+        taken = self._frames[:most]
+        del self._frames[:most]
+        self._size -= sum(len(frame.text) for frame in taken)
+        if not self._frames:
+            self._empty.set()
+        return taken
+
+    async def drained(self) -> None:
+        await self._empty.wait()
+
+    def pour(self, target: SendQueue) -> None:
+        """Let all of it go on elsewhere; whoever still waits here gets nothing."""
+        for frame in self._frames:
+            target.put(frame)
+        self._frames.clear()
+        self._size = 0
+        self._empty.set()
+        self.end()
+
+
+class Flowing:
+    """Frames that are written at once: what waits, waits in the websocket's own buffer."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: BaseProtocol) -> None:
+        self._protocol = protocol
+
+    @property
+    def fill(self) -> float:
+        transport = self._protocol.transport
+        return 0 if transport is None else transport.get_write_buffer_size() / MAX_QUEUED
+
+    def put(self, frame: Frame) -> None:
+        transport = self._protocol.transport
+        if transport is not None and not transport.is_closing():
+            transport.write(frame.websocket)
+
+    async def drained(self) -> None:
+        if self._protocol.writing_paused:
+            # Who gives up waiting must not end it for the others.
+            await asyncio.shield(self._wait())
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._protocol._drain_helper()  # noqa: SLF001 - watched by test_engine.py
