@@ -205,11 +205,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             return socket
         # The library's frames hold it for as long as the connection lasts.
         environ.clear()
-        self._request, self._socket = request, socket
-        self.connected = self.upgraded = True
-        held, self.queue = self.queue, Flowing(request.protocol)
-        if isinstance(held, Held):
-            held.pour(self.queue)
+        self._flow(request, socket)
         try:
             await self._read(socket)
         finally:
@@ -217,6 +213,13 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             if self._ending is not None:
                 await asyncio.wait([self._ending])
         return socket
+
+    def _flow(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        self._request, self._socket = request, socket
+        self.connected = self.upgraded = True
+        held, self.queue = self.queue, Flowing(request.protocol)
+        if isinstance(held, Held):
+            held.pour(self.queue)
 
     async def _probe(self, socket: web.WebSocketResponse) -> bool:
         """The client asks whether the websocket works, then moves over; polling stays till then."""
