@@ -1,14 +1,11 @@
-"""From bus and log to sockets: every push once, in order, whatever gets lost on the way."""
+"""From bus and log to the sockets of this instance, and who is there."""
 
 import asyncio
-import contextvars
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -16,7 +13,7 @@ from server import metrics
 from server.bus import Cut, Message, Notice
 from server.context import Context
 from server.contract import Namespace
-from server.frames import Frame
+from server.feed import Feed, Follower, Start
 from server.log import get_logger
 from server.runtime import Runtime
 from server.tasks import end_tasks
@@ -27,159 +24,13 @@ log = get_logger(__name__)
 
 PAGE = 200
 MAX_REPLAY = 10_000
-MAX_WAITING = 64
-GAP_PATIENCE = 0.03
-"""Seconds to wait for what another instance may publish a moment later, before reading the log."""
-
 CHECK_TAIL = 3.0
 CHECK_SESSIONS = 1.0
 OVERLAP = timedelta(seconds=10)
 """Ended sessions read again each time: a slow transaction commits late."""
 
 STOP_TIMEOUT = 2.0
-DRAIN_TIMEOUT = 60.0
 READY = "stream:ready"
-
-
-class Follower(Protocol):
-    """Somebody who follows one person's stream in one namespace."""
-
-    namespace: str
-
-    def offer(self, notice: Notice) -> None: ...
-
-    def behind(self, head: int) -> None:
-        """The stream has got as far as `head`, as far as is known."""
-
-
-@dataclass(slots=True)
-class Start:
-    """Where a stream is to be followed from; see `stream:ready` on the wire."""
-
-    head: int
-    after: int
-    epoch: str
-    reset: bool
-
-
-class Feed:
-    """A socket's place in its stream: the cursor, and one way to catch up for every cause.
-
-    Joining, a gap between live events and a tail that the bus lost all end in the same loop: read
-    the log from the cursor until nothing newer is known. It has no `await` between its last look
-    at what is known and its end, so nothing can slip between replay and live.
-    """
-
-    def __init__(self, client: Client, delivery: "Delivery") -> None:
-        self.namespace = client.namespace
-        self._client = client
-        self._delivery = delivery
-        self._started = False
-        self._last = 0
-        self._known = 0
-        self._early: dict[int, Notice] = {}
-        self._as_of: dict[str, int] = {}
-        self._catching_up: asyncio.Task[None] | None = None
-
-    def start(self, start: Start) -> None:
-        """Go on from here; what was heard while `start` was being found out is not forgotten."""
-        self._started = True
-        self._last = start.after
-        self._known = max(self._known, start.head)
-        if self._known > self._last:
-            self._catch_up("join", 0)
-
-    def stop(self) -> None:
-        if self._catching_up is not None:
-            self._catching_up.cancel()
-
-    def offer(self, notice: Notice) -> None:
-        if notice.seq is None:
-            self._signal(notice)
-            return
-        if notice.seq <= self._last:
-            return
-        self._known = max(self._known, notice.seq)
-        if not self._started:
-            return
-        if self._catching_up is None and notice.seq == self._last + 1:
-            self._send(notice, live=True)
-            self._send_early()
-            return
-        if len(self._early) < MAX_WAITING:
-            self._early[notice.seq] = notice
-        self._catch_up("gap", GAP_PATIENCE)
-
-    def _signal(self, notice: Notice) -> None:
-        if notice.as_of is not None:
-            if notice.as_of < self._as_of.get(notice.event, 0):
-                return
-            self._as_of[notice.event] = notice.as_of
-        if self._started:
-            self._client.send(_encode(notice), may_be_dropped=True)
-            metrics.delivered.labels("signal").inc()
-
-    def behind(self, head: int) -> None:
-        if self._started and head > self._known:
-            self._known = head
-            self._catch_up("tail", GAP_PATIENCE)
-
-    def _send(self, notice: Notice, *, live: bool) -> None:
-        self._client.send(_encode(notice))
-        self._last = notice.seq or self._last
-        metrics.delivered.labels("live" if live else "replayed").inc()
-        if live:
-            self._delivery.measure(notice.at)
-
-    def _send_early(self) -> None:
-        while (notice := self._early.pop(self._last + 1, None)) is not None:
-            self._send(notice, live=True)
-
-    def _catch_up(self, cause: str, patience: float) -> None:
-        if self._catching_up is None:
-            # Nobody's request: it must not carry the id of the one that happened to start it.
-            self._catching_up = asyncio.create_task(
-                self._run(cause, patience), context=contextvars.Context()
-            )
-
-    async def _run(self, cause: str, patience: float) -> None:
-        try:
-            if patience:
-                await asyncio.sleep(patience)
-                self._send_early()
-            if self._last < self._known:
-                metrics.catch_ups.labels(cause).inc()
-                await self._replay()
-            self._early = {seq: n for seq, n in self._early.items() if seq > self._last}
-        except Exception as error:
-            # The next check of the tail tries again.
-            log.warning("delivery.catch_up_failed", error=type(error).__name__)
-            self._known = self._last
-        finally:
-            self._catching_up = None
-
-    async def _replay(self) -> None:
-        rows = 0
-        with metrics.catch_up_seconds.time():
-            while self._last < self._known and self._client.present:
-                rows += await self._replay_page()
-        metrics.catch_up_rows.observe(rows)
-
-    async def _replay_page(self) -> int:
-        stream = (self._client.user.id, self.namespace)
-        page = await self._delivery.read(*stream, self._last)
-        if not page or page[0].seq != self._last + 1:
-            start = await self._delivery.locate(*stream, self._last, None)
-            if not start.reset:
-                raise LookupError("the log has a gap")
-            self._last = self._known = start.head
-            self._delivery.announce(self._client, start)
-            return 0
-        for notice in page:
-            self._send(notice, live=False)
-        if self._known > self._last:
-            await asyncio.wait_for(self._client.wire.queue.drained(), DRAIN_TIMEOUT)
-        return len(page)
 
 
 class Delivery:
@@ -197,6 +48,8 @@ class Delivery:
         self._ended_since: datetime | None = None
         self._transport: Transport | None = None
         self.epoch = ""
+        self.told: Counter[str] = Counter()
+        """Frames since the last scrape, by kind."""
 
     async def start(self, transport: Transport) -> None:
         self._transport = transport
@@ -297,10 +150,10 @@ class Delivery:
                 del self._followers[user_id]
                 self._runtime.bus.unsubscribe(user_id)
 
-    def measure(self, at: datetime) -> None:
-        metrics.delivery_lag.observe((self._runtime.clock() - at).total_seconds())
-
     def count(self) -> None:
+        for kind, frames in self.told.items():
+            metrics.delivered.labels(kind).inc(frames)
+        self.told.clear()
         joined = Counter(feed.namespace for _, feed in self._feeds.values())
         for namespace in self._namespaces:
             metrics.sockets.labels(namespace).set(joined[namespace])
@@ -311,9 +164,14 @@ class Delivery:
         if isinstance(message, Cut):
             self._cut(set(message.session_ids))
             return
-        for follower in list(self._followers.get(message.user_id, ())):
+        followers = self._followers.get(message.user_id)
+        if not followers:
+            return
+        for follower in tuple(followers):
             if follower.namespace == message.namespace:
                 follower.offer(message)
+        if message.seq is not None:
+            metrics.delivery_lag.observe((self._runtime.clock() - message.at).total_seconds())
 
     def recovered(self) -> None:
         self._check_now.set()
@@ -390,9 +248,3 @@ class Delivery:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-@lru_cache(maxsize=512)
-def _encode(notice: Notice) -> Frame:
-    """Encoded once for all the sockets that hear it at about the same time."""
-    return event_frame(notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq)

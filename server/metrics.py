@@ -32,7 +32,7 @@ rate_limited = Counter("emotrack_rate_limited_total", "Requests over a limit", [
 delivered = Counter("emotrack_delivered_total", "Events sent to sockets", ["kind"])
 delivery_lag = Histogram(
     "emotrack_delivery_lag_seconds",
-    "Seconds from an event's transaction to its socket, live events only",
+    "Seconds from an event's transaction to the sockets that hear it live",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 catch_ups = Counter("emotrack_catch_ups_total", "Replays from the log", ["cause"])

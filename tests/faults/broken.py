@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import run
 from server.bus import Notice
-from server.delivery import Feed
+from server.feed import Feed
 from storage import chat as chats
 
 EVERY = 50
@@ -18,9 +18,9 @@ def drop_pushes() -> None:
     """Every so many pushes one is taken for sent."""
     send, numbers = Feed._send, itertools.count(1)
 
-    def send_most(feed: Feed, notice: Notice, *, live: bool) -> None:
+    def send_most(feed: Feed, notice: Notice, kind: str) -> None:
         if next(numbers) % EVERY:
-            send(feed, notice, live=live)
+            send(feed, notice, kind)
         else:
             feed._last = notice.seq or feed._last
 
