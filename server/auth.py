@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -162,19 +163,17 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-async def identify(db: AsyncSession, claims: Claims, now: datetime) -> Identity:
-    """The person behind a valid token, if the session still lives.
-
-    Raises: Unauthenticated.
-    """
-    found = await accounts.get_live_session(db, claims.session_id, now)
-    if found is None or found[1].id != claims.user_id:
-        raise Unauthenticated
-    session, user = found
-    return Identity(
-        id=user.id,
-        role=Role(user.role),
-        session_id=session.id,
-        locale=user.locale,
-        pending=user.status == Status.PENDING,
-    )
+async def find_identities(
+    db: AsyncSession, session_ids: Collection[int], now: datetime
+) -> dict[int, Identity]:
+    """The people behind those of these sessions that still live."""
+    return {
+        found.session_id: Identity(
+            id=found.user_id,
+            role=Role(found.role),
+            session_id=found.session_id,
+            locale=found.locale,
+            pending=found.status == Status.PENDING,
+        )
+        for found in await accounts.find_live_sessions(db, session_ids, now)
+    }

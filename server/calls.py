@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from server import metrics
-from server.auth import Claims, Identity, identify
+from server.auth import Claims, Identity
 from server.bodies import Received
 from server.context import Caller, Context, new_unit
 from server.contract import EVERYONE, PUBLIC, Call, Event
@@ -67,8 +67,10 @@ async def authenticate(runtime: Runtime, token: str) -> tuple[Identity, Claims]:
     Raises: Unauthenticated, TokenExpired.
     """
     claims = runtime.tokens.read(token)
-    async with runtime.database.session(write=False) as db:
-        return await identify(db, claims, runtime.clock()), claims
+    identity = await runtime.sessions.ask(claims.session_id)
+    if identity is None or identity.id != claims.user_id:
+        raise Unauthenticated
+    return identity, claims
 
 
 async def admit(

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,12 +17,16 @@ from server.feed import Feed, Follower, Start
 from server.log import get_logger
 from server.runtime import Runtime
 from server.tasks import end_tasks
+from server.together import Together
 from server.transport import Client, Transport, event_frame
 from storage import accounts, events
+from storage.events import NOWHERE, Logged, Place, Position, Stream
 
 log = get_logger(__name__)
 
 PAGE = 200
+PAGES_AT_ONCE = 50
+STREAMS_AT_ONCE = 1000
 MAX_REPLAY = 10_000
 CHECK_TAIL = 3.0
 CHECK_SESSIONS = 1.0
@@ -47,6 +51,8 @@ class Delivery:
         self._check_now = asyncio.Event()
         self._ended_since: datetime | None = None
         self._transport: Transport | None = None
+        self._positions = Together(self._find_positions, STREAMS_AT_ONCE)
+        self._pages = Together(self._read_pages, PAGES_AT_ONCE)
         self.epoch = ""
         self.told: Counter[str] = Counter()
         """Frames since the last scrape, by kind."""
@@ -104,8 +110,7 @@ class Delivery:
     async def locate(
         self, user_id: int, namespace: str, after: int | None, epoch: str | None
     ) -> Start:
-        async with self._runtime.database.session(write=False) as db:
-            position = await events.get_position(db, user_id, namespace)
+        position = await self._positions.ask((user_id, namespace)) or NOWHERE
         head = position.seq
         if after is None:
             after = head
@@ -131,13 +136,20 @@ class Delivery:
         client.send(event_frame(client.namespace, READY, text, at=self._runtime.clock()))
 
     async def read(self, user_id: int, namespace: str, after: int) -> list[Notice]:
-        async with self._runtime.database.session(write=False) as db:
-            page = await events.read_events(db, user_id, namespace, after=after, limit=PAGE)
+        page = await self._pages.ask((user_id, namespace, after)) or []
         links, now = self._runtime.links, self._runtime.clock()
         return [
             Notice(e.user_id, e.namespace, e.event, links.renew(e.data, now), e.at, e.seq)
             for e in page
         ]
+
+    async def _find_positions(self, streams: Sequence[Stream]) -> dict[Stream, Position]:
+        async with self._runtime.database.session(write=False) as db:
+            return await events.find_positions(db, streams)
+
+    async def _read_pages(self, places: Sequence[Place]) -> dict[Place, list[Logged]]:
+        async with self._runtime.database.session(write=False) as db:
+            return await events.read_pages(db, places, PAGE)
 
     def follow(self, user_id: int, follower: Follower) -> None:
         self._followers.setdefault(user_id, set()).add(follower)

@@ -1,10 +1,10 @@
 """What every process has, with or without sockets: database, bus, limits, keys and services."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from server.auth import Passwords, Tokens
+from server.auth import Identity, Passwords, Tokens, find_identities
 from server.blobs import Blobs, build_blobs
 from server.bus import Bus
 from server.bus.memory import MemoryBus
@@ -16,12 +16,14 @@ from server.pool import Pool
 from server.services import Mailer, OpenIdProvider, Pusher, Waker
 from server.settings import Settings
 from server.states import States
+from server.together import Together
 from storage.database import Database
 
 IMAGE_THREADS = 2
 """An image of the largest size takes some 200 MB while it is decoded."""
 
 MAX_IMAGES = 30
+SESSIONS_AT_ONCE = 500
 
 
 def read_clock() -> datetime:
@@ -45,6 +47,15 @@ class Runtime:
     google: OpenIdProvider | None = None
     clock: Callable[[], datetime] = read_clock
     waker: Waker | None = None
+    sessions: Together[int, Identity] = field(init=False)
+    """Who is behind a living session."""
+
+    def __post_init__(self) -> None:
+        self.sessions = Together(self._find_identities, SESSIONS_AT_ONCE)
+
+    async def _find_identities(self, session_ids: Sequence[int]) -> dict[int, Identity]:
+        async with self.database.session(write=False) as db:
+            return await find_identities(db, session_ids, self.clock())
 
     async def close(self) -> None:
         await self.states.close()

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text, delete, select, tuple_, update
+from sqlalchemy import Index, String, Text, and_, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import chunked, insert
+from storage.given import given
 from storage.schema import Number, Table, UserKey
 
 PRUNE_CHUNK = 1000
@@ -76,6 +77,12 @@ class Position:
 
 NOWHERE = Position(seq=0, floor=0)
 
+Stream = tuple[int, str]
+"""Whose, and in which namespace."""
+
+Place = tuple[int, str, int]
+"""A stream, and the seq after which to go on."""
+
 
 async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) -> list[Logged]:
     """Number and store the pushes, in their order; heads are locked by (user, namespace)."""
@@ -113,13 +120,16 @@ async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) 
     return logged
 
 
-async def get_position(db: AsyncSession, user_id: int, namespace: str) -> Position:
-    row = (
-        await db.execute(
-            select(Head.seq, Head.floor).where(Head.user_id == user_id, Head.namespace == namespace)
+async def find_positions(db: AsyncSession, streams: Sequence[Stream]) -> dict[Stream, Position]:
+    """Where these streams stand; those with nothing in them are left out."""
+    asked = given(db, streams, user_id=int, namespace=str)
+    rows = await db.execute(
+        select(Head.user_id, Head.namespace, Head.seq, Head.floor).join(
+            asked,
+            and_(Head.user_id == asked.c.user_id, Head.namespace == asked.c.namespace),
         )
-    ).one_or_none()
-    return Position(row.seq, row.floor) if row else NOWHERE
+    )
+    return {(user, name): Position(seq, floor) for user, name, seq, floor in rows}
 
 
 async def list_heads(db: AsyncSession, user_ids: Iterable[int]) -> dict[tuple[int, str], int]:
@@ -133,16 +143,38 @@ async def list_heads(db: AsyncSession, user_ids: Iterable[int]) -> dict[tuple[in
     return heads
 
 
-async def read_events(
-    db: AsyncSession, user_id: int, namespace: str, *, after: int, limit: int
-) -> list[Logged]:
-    rows = await db.scalars(
-        select(LogEntry)
-        .where(LogEntry.user_id == user_id, LogEntry.namespace == namespace, LogEntry.seq > after)
-        .order_by(LogEntry.seq)
-        .limit(limit)
+async def read_pages(
+    db: AsyncSession, places: Sequence[Place], limit: int
+) -> dict[Place, list[Logged]]:
+    """What follows each of these places in its stream, up to `limit` entries of each."""
+    asked = given(db, places, user_id=int, namespace=str, after=int)
+    rows = await db.execute(
+        select(
+            asked.c.after,
+            LogEntry.user_id,
+            LogEntry.namespace,
+            LogEntry.seq,
+            LogEntry.event,
+            LogEntry.data,
+            LogEntry.at,
+        )
+        .join(
+            LogEntry,
+            and_(
+                LogEntry.user_id == asked.c.user_id,
+                LogEntry.namespace == asked.c.namespace,
+                LogEntry.seq > asked.c.after,
+                # No number is left out, so these are `limit` at most.
+                LogEntry.seq <= asked.c.after + limit,
+            ),
+        )
+        .order_by(LogEntry.user_id, LogEntry.namespace, LogEntry.seq)
     )
-    return [Logged(r.user_id, r.namespace, r.seq, r.event, r.data, r.at) for r in rows]
+    pages: dict[Place, list[Logged]] = {}
+    for after, *entry in rows:
+        logged = Logged(*entry)
+        pages.setdefault((logged.user_id, logged.namespace, after), []).append(logged)
+    return pages
 
 
 async def prune_old(db: AsyncSession, before: datetime) -> int:

@@ -1,5 +1,7 @@
 """Sessions: sign-ins, their refresh tokens, and their end."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select, update
@@ -8,6 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage.accounts.tables import MAY_SIGN_IN, Device, RefreshToken, ResetToken, Session, User
 from storage.database import insert
 from storage.schema import DatabaseClock
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A session, and what must be known of its user with every request."""
+
+    session_id: int
+    user_id: int
+    role: str
+    locale: str
+    status: str
 
 
 async def add_session(
@@ -48,6 +61,18 @@ async def get_live_session(
         )
     ).one_or_none()
     return (row[0], row[1]) if row else None
+
+
+async def find_live_sessions(
+    db: AsyncSession, session_ids: Collection[int], now: datetime
+) -> list[Signed]:
+    """Those of these sessions that live, and whose they are."""
+    rows = await db.execute(
+        select(Session.id, User.id, User.role, User.locale, User.status)
+        .join(User, User.id == Session.user_id)
+        .where(Session.id.in_(session_ids), *_live(now), User.status.in_(MAY_SIGN_IN))
+    )
+    return [Signed(*row) for row in rows]
 
 
 async def list_live_sessions(

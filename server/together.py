@@ -1,0 +1,53 @@
+"""Questions of one moment, answered by one query."""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from itertools import islice
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Answer = TypeVar("Answer")
+
+
+class Together(Generic[Key, Answer]):
+    """Who asks while a query is under way is answered by the next one, with all others who asked.
+
+    When thousands come back at once, the database is asked some dozens of times, over one
+    connection. Each answer is read after its question was asked.
+    """
+
+    def __init__(
+        self, find: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Answer]]], most: int
+    ) -> None:
+        """`find` answers up to `most` keys; those it leaves out have no answer."""
+        self._find = find
+        self._most = most
+        self._asked: dict[Key, asyncio.Future[Answer | None]] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    async def ask(self, key: Key) -> Answer | None:
+        """Raises: what the query raised."""
+        future = self._asked.get(key)
+        if future is None:
+            future = self._asked[key] = asyncio.get_running_loop().create_future()
+            if self._running is None:
+                # Nobody's request: it must not carry the id of the one that started it.
+                self._running = asyncio.create_task(self._run(), context=contextvars.Context())
+        # Others may have asked the same.
+        return await asyncio.shield(future)
+
+    async def _run(self) -> None:
+        while self._asked:
+            asked = {key: self._asked.pop(key) for key in list(islice(self._asked, self._most))}
+            try:
+                found = await self._find(list(asked))
+            except Exception as error:
+                for future in asked.values():
+                    future.set_exception(error)
+                    # Perhaps nobody waits any more.
+                    future.exception()
+            else:
+                for key, future in asked.items():
+                    future.set_result(found.get(key))
+        self._running = None
