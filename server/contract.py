@@ -48,7 +48,9 @@ class Asked(Generic[In]):
 
 
 class PresenceChanged(Protocol):
-    def __call__(self, ctx: Context, user_id: int, *, online: bool) -> Awaitable[None]: ...
+    def __call__(
+        self, ctx: Context, user_ids: Collection[int], *, online: bool
+    ) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ class Namespace:
         return function
 
     def presence(self, function: PresenceChanged) -> PresenceChanged:
-        """Declare what happens when a person's first socket comes and when the last one goes."""
+        """Declare what happens when people's first socket comes and when the last one goes."""
         if self.on_presence is not None:
             raise TypeError(f"{self.name} has a function for presence already")
         self.on_presence = function

@@ -3,9 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import orjson
 
@@ -15,6 +14,7 @@ from server.context import Context
 from server.contract import Namespace
 from server.feed import Feed, Follower, Start
 from server.log import get_logger
+from server.presence import Presence
 from server.runtime import Runtime
 from server.tasks import end_tasks
 from server.together import Together
@@ -33,7 +33,6 @@ CHECK_SESSIONS = 1.0
 OVERLAP = timedelta(seconds=10)
 """Ended sessions read again each time: a slow transaction commits late."""
 
-STOP_TIMEOUT = 2.0
 READY = "stream:ready"
 
 
@@ -46,11 +45,11 @@ class Delivery:
         self._followers: dict[int, set[Follower]] = {}
         self._feeds: dict[str, tuple[int, Feed]] = {}
         self._sockets: dict[int, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._check_now = asyncio.Event()
         self._ended_since: datetime | None = None
         self._transport: Transport | None = None
+        self._presence = Presence(runtime, namespaces.values(), lambda one: one in self._sockets)
         self._positions = Together(self._find_positions, STREAMS_AT_ONCE)
         self._pages = Together(self._read_pages, PAGES_AT_ONCE)
         self.epoch = ""
@@ -71,9 +70,7 @@ class Delivery:
 
     async def stop(self) -> None:
         await end_tasks(self._loops)
-        if self._tasks:
-            # The last ones to leave are still to be seen off.
-            await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
+        await self._presence.stop()
         await self._runtime.bus.stop()
 
     # -- Sockets --
@@ -88,7 +85,7 @@ class Delivery:
         self.follow(user_id, feed)
         self._sockets[user_id] = self._sockets.get(user_id, 0) + 1
         if self._sockets[user_id] == 1:
-            self._start(self._arrive(user_id))
+            self._presence.change(user_id)
         await self._runtime.bus.subscribe(user_id)
         start = await self.locate(user_id, client.namespace, after, epoch)
         if client.present:
@@ -105,7 +102,7 @@ class Delivery:
         self._sockets[user_id] -= 1
         if self._sockets[user_id] == 0:
             del self._sockets[user_id]
-            self._start(self._depart(user_id))
+            self._presence.change(user_id)
 
     async def locate(
         self, user_id: int, namespace: str, after: int | None, epoch: str | None
@@ -188,35 +185,13 @@ class Delivery:
     def recovered(self) -> None:
         self._check_now.set()
 
-    def departed(self, user_id: int) -> None:
-        if user_id not in self._sockets:
-            self._start(self._tell_presence(user_id, online=False))
+    def departed(self, user_ids: Collection[int]) -> None:
+        self._presence.departed(user_ids)
 
     def _cut(self, session_ids: set[int]) -> None:
         if self._transport is not None:
             for connection in self._transport.find(session_ids):
                 connection.kick("session_ended")
-
-    # -- Presence --
-
-    async def _arrive(self, user_id: int) -> None:
-        # Whoever comes and goes quickly may have gone, or come back, by now.
-        if user_id in self._sockets and await self._runtime.bus.arrive(user_id):
-            await self._tell_presence(user_id, online=True)
-
-    async def _depart(self, user_id: int) -> None:
-        if user_id not in self._sockets and await self._runtime.bus.depart(user_id):
-            await self._tell_presence(user_id, online=False)
-
-    async def _tell_presence(self, user_id: int, *, online: bool) -> None:
-        """As well as it can be done now: what is told here may be lost."""
-        try:
-            for namespace in self._namespaces.values():
-                if namespace.on_presence is not None:
-                    async with Context.open(self._runtime) as ctx:
-                        await namespace.on_presence(ctx, user_id, online=online)
-        except Exception as error:
-            log.warning("delivery.presence_failed", error=type(error).__name__)
 
     # -- What the database says, whatever became of the bus --
 
@@ -255,8 +230,3 @@ class Delivery:
             except TimeoutError:
                 continue
             now.clear()
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

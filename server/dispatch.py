@@ -56,9 +56,6 @@ from storage.database import is_unavailable
 
 log = get_logger(__name__)
 
-JOINS = 5
-"""Joins at a time: when all come back at once, half of the database's connections are for others."""
-
 JOIN_PATIENCE = 10.0
 """Seconds in which a join is tried again when the database does not answer."""
 
@@ -115,7 +112,6 @@ class Dispatch:
         self._delivery = delivery
         self._batches = batches
         self._tasks: set[asyncio.Task[None]] = set()
-        self._joining = asyncio.Semaphore(JOINS)
 
     # -- Called by the transport; none of these waits --
 
@@ -185,8 +181,7 @@ class Dispatch:
         give_up = monotonic() + JOIN_PATIENCE
         for attempt in itertools.count():
             try:
-                async with self._joining:
-                    await self._join(client, auth)
+                await self._join(client, auth)
             except Exception as error:
                 self._delivery.leave(client)
                 if not is_unavailable(error) or monotonic() > give_up:

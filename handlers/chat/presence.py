@@ -1,5 +1,7 @@
 """Presence and typing: who is there, and who is writing."""
 
+from collections.abc import Collection
+
 from handlers.chat.conversations import access_chat
 from handlers.chat.declared import CARE, RATE, chat, presence, typing
 from handlers.chat.payloads import GetPresence, Presence, SetTyping, Typing
@@ -18,15 +20,16 @@ async def greet(ctx: Context) -> None:
 
 
 @chat.presence
-async def tell_presence(ctx: Context, user_id: int, *, online: bool) -> None:
-    partners = await chats.list_partners(ctx.db, user_id)
+async def tell_presence(ctx: Context, user_ids: Collection[int], *, online: bool) -> None:
+    partners = await chats.find_partners(ctx.db, user_ids)
     if not online:
-        await accounts.touch_user(ctx.db, user_id, ctx.now)
-    ctx.signal(
-        presence,
-        Presence(user_id=user_id, online=online, last_seen_at=None if online else ctx.now),
-        to=[partner.id for partner in partners],
-    )
+        await accounts.touch_users(ctx.db, user_ids, ctx.now)
+    for user_id in partners:
+        ctx.signal(
+            presence,
+            Presence(user_id=user_id, online=online, last_seen_at=None if online else ctx.now),
+            to=partners[user_id],
+        )
 
 
 @chat.on("presence:get", roles=CARE, rate=RATE, reads=True)

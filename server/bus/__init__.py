@@ -42,8 +42,8 @@ class Listener(Protocol):
     def recovered(self) -> None:
         """Messages may have been lost; the log knows them."""
 
-    def departed(self, user_id: int) -> None:
-        """The last instance that held this person died without saying so."""
+    def departed(self, user_ids: Collection[int]) -> None:
+        """The last instance that held these people died without saying so."""
 
 
 class Bus(Protocol):
@@ -74,11 +74,11 @@ class Bus(Protocol):
 
     def unsubscribe(self, user_id: int) -> None: ...
 
-    async def arrive(self, user_id: int) -> bool:
-        """Note that the person has a socket here; True if they were nowhere before."""
+    async def arrive(self, user_ids: Collection[int]) -> set[int]:
+        """Note that these people have sockets here; those who were nowhere before."""
 
-    async def depart(self, user_id: int) -> bool:
-        """Note that the person's last socket here has gone; True if they are nowhere now."""
+    async def depart(self, user_ids: Collection[int]) -> set[int]:
+        """Note that their last sockets here have gone; those who are nowhere now."""
 
     async def find_peer(self, name: str) -> str | None:
         """The URL of the living instance of this name, or "" if it has none; None if there is none."""

@@ -38,14 +38,14 @@ class MemoryBus:
     async def find_peer(self, name: str) -> str | None:
         return None
 
-    async def arrive(self, user_id: int) -> bool:
-        came = user_id not in self._present
-        self._present.add(user_id)
+    async def arrive(self, user_ids: Collection[int]) -> set[int]:
+        came = set(user_ids) - self._present
+        self._present |= came
         return came
 
-    async def depart(self, user_id: int) -> bool:
-        left = user_id in self._present
-        self._present.discard(user_id)
+    async def depart(self, user_ids: Collection[int]) -> set[int]:
+        left = self._present.intersection(user_ids)
+        self._present -= left
         return left
 
     async def find_online(self, user_ids: Collection[int]) -> set[int]:

@@ -120,32 +120,36 @@ class RedisBus:
 
     # -- Presence: a person is on a set of instances, an instance is alive while its key is --
 
-    async def arrive(self, user_id: int) -> bool:
-        self._present.add(user_id)
-        try:
-            pipe = self._redis.pipeline(transaction=False)
+    async def arrive(self, user_ids: Collection[int]) -> set[int]:
+        users = list(user_ids)
+        self._present.update(users)
+        pipe = self._redis.pipeline(transaction=False)
+        for user_id in users:
             pipe.smembers(self._key("online", user_id))
-            self._enrol(pipe, [user_id])
-            others = (await pipe.execute())[0] - {self.name.encode()}
-            return not await self._find_alive(others)
-        except (RedisError, OSError):
-            return True
-
-    async def depart(self, user_id: int) -> bool:
-        self._present.discard(user_id)
+        self._enrol(pipe, users)
         try:
-            pipe = self._redis.pipeline(transaction=False)
+            return await self._find_alone(users, (await pipe.execute())[: len(users)])
+        except (RedisError, OSError):
+            return set(users)
+
+    async def depart(self, user_ids: Collection[int]) -> set[int]:
+        users = list(user_ids)
+        self._present.difference_update(users)
+        pipe = self._redis.pipeline(transaction=False)
+        for user_id in users:
             pipe.srem(self._key("online", user_id), self.name)
             pipe.srem(self._key("users", self.name), user_id)
+        for user_id in users:
             pipe.smembers(self._key("online", user_id))
-            others = (await pipe.execute())[-1]
-            if user_id in self._present:
-                # They came back while Redis was told that they had gone.
-                await self.arrive(user_id)
-                return False
-            return not await self._find_alive(others)
+        try:
+            return await self._find_alone(users, (await pipe.execute())[-len(users) :])
         except (RedisError, OSError):
-            return True
+            return set(users)
+
+    async def _find_alone(self, users: list[int], places: list[set[bytes]]) -> set[int]:
+        """Those whom no other living instance holds."""
+        alive = await self._find_alive(set().union(*places) - {self.name.encode()})
+        return {user for user, held in zip(users, places, strict=True) if not held & alive}
 
     async def find_online(self, user_ids: Collection[int]) -> set[int]:
         users = list(user_ids)
@@ -216,10 +220,9 @@ class RedisBus:
             pipe.srem(self._key("online", user_id), instance)
         pipe.delete(self._key("users", instance))
         await pipe.execute()
-        still = await self.find_online(users)
-        for user_id in users:
-            if user_id not in still and self._listener is not None:
-                self._listener.departed(user_id)
+        gone = set(users) - await self.find_online(users)
+        if gone and self._listener is not None:
+            self._listener.departed(gone)
 
     # -- Sending --
 

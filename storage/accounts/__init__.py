@@ -46,7 +46,7 @@ from storage.accounts.users import (
     get_user,
     list_users,
     lock_user,
-    touch_user,
+    touch_users,
     update_user,
 )
 
@@ -86,7 +86,7 @@ __all__ = [
     "remove_device",
     "spend_refresh_tokens",
     "spend_reset_tokens",
-    "touch_user",
+    "touch_users",
     "update_user",
     "use_refresh_token",
     "use_reset_token",

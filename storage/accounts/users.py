@@ -84,5 +84,5 @@ async def lock_user(db: AsyncSession, user_id: int) -> User:
     ).one()
 
 
-async def touch_user(db: AsyncSession, user_id: int, now: datetime) -> None:
-    await db.execute(update(User).where(User.id == user_id).values(last_seen_at=now))
+async def touch_users(db: AsyncSession, user_ids: Collection[int], now: datetime) -> None:
+    await db.execute(update(User).where(User.id.in_(user_ids)).values(last_seen_at=now))

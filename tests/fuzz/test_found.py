@@ -102,7 +102,9 @@ async def test_presence_that_cannot_be_told_is_no_error(
     monkeypatch.setattr(database, "POOL_SIZE", 2)
     async with start_instance(backend, jobs=False) as server, AsyncExitStack() as stack:
         client = await server.connect(await server.add_person(), PLACE)
-        await wait_until(lambda: not delivery_of(server)._tasks, "they are said to be there")
+        await wait_until(
+            lambda: not delivery_of(server)._presence.is_running, "they are said to be there"
+        )
         with hear_complaints() as complaints:
             pool = server.runtime.database.writer.pool
             assert isinstance(pool, Pool)
@@ -111,6 +113,8 @@ async def test_presence_that_cannot_be_told_is_no_error(
                 await (await stack.enter_async_context(session)).connection()
             await client.close()
             await wait_until(lambda: not wires_of(server), "they are gone")
-            await wait_until(lambda: not delivery_of(server)._tasks, "it was tried to say so")
+            await wait_until(
+                lambda: not delivery_of(server)._presence.is_running, "it was tried to say so"
+            )
             gc.collect()
         assert not complaints

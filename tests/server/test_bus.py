@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -38,8 +38,8 @@ class Ears:
         self.recoveries += 1
         self._news.set()
 
-    def departed(self, user_id: int) -> None:
-        self.gone.append(user_id)
+    def departed(self, user_ids: Collection[int]) -> None:
+        self.gone.extend(user_ids)
         self._news.set()
 
     async def wait_for(self, condition: Callable[[], Any]) -> None:
@@ -109,10 +109,10 @@ async def test_publishing_after_the_stop_is_harmless(new_bus: NewBus) -> None:
 
 async def test_who_arrives_is_there_until_they_depart(new_bus: NewBus) -> None:
     bus, _ = await new_bus()
-    assert await bus.arrive(1)
+    assert await bus.arrive([1, 3]) == {1, 3}
     assert await bus.find_online([1, 2]) == {1}
     assert await bus.find_online([]) == set()
-    assert await bus.depart(1)
+    assert await bus.depart([1]) == {1}
     assert await bus.find_online([1, 2]) == set()
 
 
@@ -131,19 +131,19 @@ async def test_instances_hear_each_other(new_bus: NewBus) -> None:
 @pytest.mark.scaled
 async def test_a_person_is_there_while_any_instance_holds_them(new_bus: NewBus) -> None:
     (one, _), (two, _) = await new_bus(), await new_bus()
-    assert await one.arrive(1)
-    assert not await two.arrive(1)
-    assert not await one.depart(1)
+    assert await one.arrive([1, 2]) == {1, 2}
+    assert await two.arrive([1, 3]) == {3}
+    assert await one.depart([1, 2]) == {2}
     assert await one.find_online([1]) == {1}
-    assert await two.depart(1)
+    assert await two.depart([1]) == {1}
     assert await one.find_online([1]) == set()
 
 
 @pytest.mark.scaled
 async def test_an_instance_that_stops_takes_its_people_along(new_bus: NewBus) -> None:
     (one, _), (two, _) = await new_bus(), await new_bus()
-    await one.arrive(1)
-    await two.arrive(2)
+    await one.arrive([1])
+    await two.arrive([2])
     await one.stop()
     assert await two.find_online([1, 2]) == {2}
 
@@ -156,7 +156,7 @@ async def test_deployments_on_one_redis_do_not_mix(new_bus: NewBus) -> None:
     await wait_until(lambda: other.healthy, "the other is up")
     await one.subscribe(1)
     await other.subscribe(1)
-    await one.arrive(1)
+    await one.arrive([1])
     one.publish([notice(1)])
     await ears.wait_for(lambda: ears.heard)
     assert await other.find_online([1]) == set()
