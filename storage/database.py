@@ -141,7 +141,7 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
     )
 
 
-def insert(session: AsyncSession, table: type[Any]) -> Any:
+def insert(session: AsyncSession, table: Any) -> Any:
     """The dialect's INSERT, which knows ON CONFLICT; SQLAlchemy has no portable one."""
     if session.get_bind().dialect.name == "postgresql":
         return postgresql.insert(table)

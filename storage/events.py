@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import chunked, insert
-from storage.given import given
+from storage.given import given, insert_rows, is_any
 from storage.schema import Number, Table, UserKey
 
 PRUNE_CHUNK = 1000
@@ -89,8 +89,8 @@ async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) 
     if not pushes:
         return []
     counts = sorted(Counter((push.user_id, push.namespace) for push in pushes).items())
-    upsert = insert(db, Head).values(
-        [{"user_id": user, "namespace": name, "seq": n} for (user, name), n in counts]
+    upsert = insert_rows(
+        db, Head, [{"user_id": user, "namespace": name, "seq": n} for (user, name), n in counts]
     )
     upsert = upsert.on_conflict_do_update(
         index_elements=[Head.user_id, Head.namespace],
@@ -116,7 +116,7 @@ async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) 
         }
         for entry in logged
     ]
-    await db.execute(insert(db, LogEntry), rows)
+    await db.execute(insert_rows(db, LogEntry, rows))
     return logged
 
 
@@ -137,7 +137,7 @@ async def list_heads(db: AsyncSession, user_ids: Iterable[int]) -> dict[tuple[in
     heads: dict[tuple[int, str], int] = {}
     for some in chunked(sorted(user_ids)):
         rows = await db.execute(
-            select(Head.user_id, Head.namespace, Head.seq).where(Head.user_id.in_(some))
+            select(Head.user_id, Head.namespace, Head.seq).where(is_any(db, Head.user_id, some))
         )
         heads.update({(user, name): seq for user, name, seq in rows})
     return heads

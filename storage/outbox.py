@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
+from storage.given import insert_rows
 from storage.schema import NEVER_REUSED, Key, Table, big_integer
 
 _HAS_KEY = "key IS NOT NULL"
@@ -133,7 +134,9 @@ async def add_jobs(
 def _insert_jobs(
     db: AsyncSession, jobs: Sequence[NewJob], *, now: datetime, trust: timedelta, move: bool
 ) -> Any:
-    statement = insert(db, Job).values(
+    statement = insert_rows(
+        db,
+        Job,
         [
             {
                 "job": job.job,
@@ -145,7 +148,7 @@ def _insert_jobs(
                 "wake_at": job.due_at + trust if job.due_at <= now else job.due_at,
             }
             for job in jobs
-        ]
+        ],
     )
     new, is_running = statement.excluded, Job.claimed_until.is_not(None)
     changes: dict[str, Any] = {"payload": new.payload, "revision": Job.revision + 1}

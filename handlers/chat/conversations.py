@@ -73,7 +73,7 @@ async def lock_chat(ctx: Context, chat_id: int) -> Talk:
 async def lock_open_chat(ctx: Context, chat_id: int) -> Talk:
     """Raises: NotFound, ChatClosed."""
     talk = await lock_chat(ctx, chat_id)
-    if talk.chat.status != ChatStatus.OPEN:
+    if talk.status != ChatStatus.OPEN:
         raise ChatClosed
     return talk
 

@@ -10,7 +10,7 @@ from server.contract import Asked
 from server.errors import Error, NotFound
 from server.outgoing import Push
 from storage import chat as chats
-from storage.chat import Marker, Member, Talk
+from storage.chat import Marker, Progress, Talk
 
 Talks = dict[int, Talk]
 
@@ -25,8 +25,9 @@ async def mark_delivered(
     """
     talks = await chats.lock_talks(ctx.db, {ask.request.chat_id for ask in asked})
     for talk, member, seq in _find_moves(talks, asked):
-        if chats.mark_delivered(ctx.db, member, seq, ctx.now):
+        if chats.mark_delivered(talk, member, seq, ctx.now):
             _tell_moved(ctx, messages_delivered, talk, member, seq)
+    await chats.save_talks(ctx.db, talks.values(), ctx.now)
     return await _answer(ctx, talks, asked, Marker.DELIVERED)
 
 
@@ -40,20 +41,23 @@ async def mark_read(ctx: Context, asked: Sequence[Asked[MoveMarker]]) -> list[Ma
     moves = _find_moves(talks, asked)
     passed = await chats.count_passed(ctx.db, moves)
     for (talk, member, seq), count in zip(moves, passed, strict=True):
-        if chats.mark_read(ctx.db, member, seq, member.unread - count, ctx.now):
+        if chats.mark_read(talk, member, seq, member.unread - count, ctx.now):
             _tell_moved(ctx, messages_read, talk, member, seq)
+    await chats.save_talks(ctx.db, talks.values(), ctx.now)
     await settle_unread(ctx, talks.values())
     return await _answer(ctx, talks, asked, Marker.READ)
 
 
-def _find_moves(talks: Talks, asked: Sequence[Asked[MoveMarker]]) -> list[tuple[Talk, Member, int]]:
+def _find_moves(
+    talks: Talks, asked: Sequence[Asked[MoveMarker]]
+) -> list[tuple[Talk, Progress, int]]:
     """The furthest place each member asked for, within the chat."""
     furthest: dict[tuple[int, int], int] = {}
     for ask in asked:
         chat_id, user_id = ask.request.chat_id, ask.user.id
         talk = talks.get(chat_id)
         if talk is not None and user_id in talk.members:
-            seq = min(ask.request.seq, talk.chat.last_seq)
+            seq = min(ask.request.seq, talk.last_seq)
             furthest[chat_id, user_id] = max(seq, furthest.get((chat_id, user_id), 0))
     return [
         (talks[chat_id], talks[chat_id].members[user_id], seq)
@@ -62,11 +66,11 @@ def _find_moves(talks: Talks, asked: Sequence[Asked[MoveMarker]]) -> list[tuple[
 
 
 def _tell_moved(
-    ctx: Context, push: Push[MarkerMoved], talk: Talk, member: Member, seq: int
+    ctx: Context, push: Push[MarkerMoved], talk: Talk, member: Progress, seq: int
 ) -> None:
     for user_id in talk.member_ids:
         moved = MarkerMoved(
-            chat_id=talk.chat.id,
+            chat_id=talk.id,
             user_id=member.user_id,
             seq=seq,
             at=ctx.now,

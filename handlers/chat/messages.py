@@ -1,6 +1,7 @@
 """Messages: writing, changing and looking back at them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from handlers.chat.conversations import access_chat, lock_open_chat
@@ -29,7 +30,16 @@ from server.errors import ChatClosed, Conflict, Error, Forbidden, Gone, Invalid,
 from storage import chat as chats
 from storage.chat import ChatStatus, Reached, Talk
 
-Sent = dict[tuple[int, UUID], chats.Message]
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message of this batch, as its sender is answered."""
+
+    request_hash: str
+    message: Message
+
+
+Sent = dict[tuple[int, UUID], chats.Message | Told]
 
 
 @chat.on("message:send", roles=CARE, rate=RATE, batch=64)
@@ -39,8 +49,11 @@ async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> li
     Raises: invalid, not_found, chat_closed, conflict.
     """
     talks = await chats.lock_talks(ctx.db, {ask.request.chat_id for ask in asked})
-    sent = await chats.find_sent(ctx.db, [(ask.user.id, ask.request.client_ref) for ask in asked])
+    sent: Sent = {
+        **await chats.find_sent(ctx.db, [(ask.user.id, ask.request.client_ref) for ask in asked])
+    }
     answers = [await _send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
+    await chats.save_talks(ctx.db, talks.values(), ctx.now)
     await settle_unread(ctx, talks.values())
     return answers
 
@@ -52,18 +65,19 @@ async def _send(
     if before := sent.get((user_id, request.client_ref)):
         if before.request_hash != request.digest():
             return Conflict()
+        if isinstance(before, Told):
+            return before.message
         (files,) = await list_files(ctx, [before])
         return Message.as_sent(before, request.text, files)
     if talk is None or user_id not in talk.members:
         return NotFound()
-    if talk.chat.status != ChatStatus.OPEN:
+    if talk.status != ChatStatus.OPEN:
         return ChatClosed()
     try:
         files = await _attach(ctx, ask)
     except Invalid as error:
         return error
     row = chats.add_message(
-        ctx.db,
         talk,
         user_id,
         text=request.text,
@@ -72,8 +86,8 @@ async def _send(
         upload_ids=request.upload_ids,
         now=ctx.now,
     )
-    sent[user_id, request.client_ref] = row
     message = Message.of(row, Reached(), files)
+    sent[user_id, request.client_ref] = Told(row.request_hash, message)
     ctx.push(message_created, message, to=talk.member_ids)
     return message
 
@@ -119,6 +133,7 @@ async def delete_message(ctx: Context, request: DeleteMessage) -> Message:
         await discard(ctx, [file.id for file in files])
     message = await _describe(ctx, talk, row)
     ctx.push(message_deleted, message, to=talk.member_ids)
+    await chats.save_talks(ctx.db, [talk], ctx.now)
     await settle_unread(ctx, [talk])
     return message
 
@@ -164,6 +179,6 @@ async def _access_own_message(ctx: Context, chat_id: int, seq: int) -> chats.Mes
 
 
 async def _describe(ctx: Context, talk: Talk, row: chats.Message) -> Message:
-    receipts = await chats.get_receipts(ctx.db, talk.chat.id, talk.member_ids, row.seq, row.seq)
+    receipts = await chats.get_receipts(ctx.db, talk.id, talk.member_ids, row.seq, row.seq)
     (message,) = await describe_messages(ctx, [row], receipts)
     return message

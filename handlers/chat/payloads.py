@@ -35,7 +35,9 @@ class Message(Payload):
     deleted: bool
 
     @classmethod
-    def of(cls, row: chats.Message, reached: Reached, attachments: list[Upload]) -> "Message":
+    def of(
+        cls, row: chats.Message | chats.NewMessage, reached: Reached, attachments: list[Upload]
+    ) -> "Message":
         return cls(
             chat_id=row.chat_id,
             seq=row.seq,

@@ -43,7 +43,7 @@ async def settle_unread(ctx: Context, talks: Iterable[Talk]) -> None:
     changed, first, over = set(), [], []
     for talk in talks:
         for user_id, member in talk.members.items():
-            before = talk.unread_before[user_id]
+            before = member.unread_before
             if member.unread != before:
                 changed.add(user_id)
             if member.unread and not before:
@@ -60,7 +60,7 @@ async def settle_unread(ctx: Context, talks: Iterable[Talk]) -> None:
 
 
 async def _write_notes(ctx: Context, unread: list[tuple[Talk, int]]) -> list[NewNotification]:
-    people = await accounts.list_users(ctx.db, {i for talk, _ in unread for i in talk.members})
+    people = await accounts.find_named(ctx.db, {i for talk, _ in unread for i in talk.members})
     return [
         NewNotification(
             user_id=user_id,
@@ -68,12 +68,12 @@ async def _write_notes(ctx: Context, unread: list[tuple[Talk, int]]) -> list[New
             subject=_subject(talk),
             title=people[talk.other(user_id).user_id].name,
             text=texts.get("notification.message_text", people[user_id].locale),
-            link=f"/chats/{talk.chat.id}",
-            data={"chat_id": talk.chat.id},
+            link=f"/chats/{talk.id}",
+            data={"chat_id": talk.id},
         )
         for talk, user_id in unread
     ]
 
 
 def _subject(talk: Talk) -> str:
-    return f"chat:{talk.chat.id}"
+    return f"chat:{talk.id}"

@@ -118,9 +118,11 @@ async def notify(ctx: Context, notes: Sequence[NewNotification]) -> None:
     ctx.refresh(unread_changed, of={row.user_id for row in added if row.in_app})
     there = {(row.user_id, row.subject) for row in added}
     old = [note for note in notes if (note.user_id, note.subject) not in there]
-    for row in await feed.change_notifications(ctx.db, old):
-        if row.in_app:
-            ctx.push(notification_updated, Notification.model_validate(row), to=[row.user_id])
+    for changed in await feed.change_notifications(ctx.db, old):
+        if changed.in_app:
+            ctx.push(
+                notification_updated, Notification.model_validate(changed), to=[changed.user_id]
+            )
 
 
 def announce_soon(ctx: Context, user_id: int, kind: Kind, subject: str) -> None:

@@ -41,10 +41,10 @@ from storage.accounts.tables import (
 )
 from storage.accounts.users import (
     add_user,
+    find_named,
     find_oauth_user,
     find_user,
     get_user,
-    list_users,
     lock_user,
     touch_users,
     update_user,
@@ -70,6 +70,7 @@ __all__ = [
     "end_sessions",
     "find_api_key_owner",
     "find_live_sessions",
+    "find_named",
     "find_oauth_user",
     "find_reset_owner",
     "find_user",
@@ -80,7 +81,6 @@ __all__ = [
     "list_devices",
     "list_ended_sessions",
     "list_live_sessions",
-    "list_users",
     "lock_user",
     "prune_tokens",
     "remove_device",

@@ -2,13 +2,21 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts.tables import Role, Status, User
 from storage.database import insert
+from storage.given import is_any
+
+
+class Named(NamedTuple):
+    """What a person is called, and the language they read."""
+
+    name: str
+    locale: str
 
 
 async def get_user(db: AsyncSession, user_id: int) -> User | None:
@@ -19,9 +27,11 @@ async def find_user(db: AsyncSession, email: str) -> User | None:
     return (await db.scalars(select(User).where(User.email == email))).one_or_none()
 
 
-async def list_users(db: AsyncSession, user_ids: Collection[int]) -> dict[int, User]:
-    rows = await db.scalars(select(User).where(User.id.in_(user_ids)))
-    return {row.id: row for row in rows}
+async def find_named(db: AsyncSession, user_ids: Collection[int]) -> dict[int, Named]:
+    rows = await db.execute(
+        select(User.id, User.name, User.locale).where(is_any(db, User.id, user_ids))
+    )
+    return {user_id: Named(name, locale) for user_id, name, locale in rows}
 
 
 async def find_oauth_user(db: AsyncSession, provider: str, subject: str) -> User | None:
@@ -85,4 +95,4 @@ async def lock_user(db: AsyncSession, user_id: int) -> User:
 
 
 async def touch_users(db: AsyncSession, user_ids: Collection[int], now: datetime) -> None:
-    await db.execute(update(User).where(User.id.in_(user_ids)).values(last_seen_at=now))
+    await db.execute(update(User).where(is_any(db, User.id, user_ids)).values(last_seen_at=now))

@@ -25,19 +25,19 @@ from storage.chat.tables import (
     Message,
     Receipt,
 )
-from storage.chat.writing import (
+from storage.chat.talks import (
+    NewMessage,
+    Progress,
     Talk,
     add_message,
-    close_chat,
     count_passed,
     delete_message,
-    find_sent,
-    get_message,
     lock_talks,
     mark_delivered,
     mark_read,
-    open_chat,
+    save_talks,
 )
+from storage.chat.writing import close_chat, find_sent, get_message, open_chat
 
 __all__ = [
     "Attachment",
@@ -46,6 +46,8 @@ __all__ = [
     "Marker",
     "Member",
     "Message",
+    "NewMessage",
+    "Progress",
     "Reached",
     "Receipt",
     "Receipts",
@@ -72,4 +74,5 @@ __all__ = [
     "mark_delivered",
     "mark_read",
     "open_chat",
+    "save_talks",
 ]

@@ -20,6 +20,7 @@ from sqlalchemy.orm import aliased
 
 from storage.accounts import User
 from storage.chat.tables import Attachment, Chat, ChatStatus, Marker, Member, Message, Receipt
+from storage.given import is_any
 from storage.uploads import Upload
 
 MAX_CHATS = 1000
@@ -191,7 +192,7 @@ async def list_unread(
     """For each person their chats with unread messages: (chat_id, unread)."""
     rows = await db.execute(
         select(Member.user_id, Member.chat_id, Member.unread)
-        .where(Member.user_id.in_(user_ids), Member.unread > 0)
+        .where(is_any(db, Member.user_id, user_ids), Member.unread > 0)
         .order_by(Member.user_id, Member.chat_id)
         .limit(MAX_CHATS * len(user_ids))
     )
@@ -223,11 +224,11 @@ async def find_partners(db: AsyncSession, user_ids: Collection[int]) -> dict[int
     mine = select(Chat.psychologist_id, Chat.patient_id).where(Chat.status == ChatStatus.OPEN)
     partners: dict[int, set[int]] = {}
     for psychologist, patient in await db.execute(
-        mine.where(Chat.psychologist_id.in_(user_ids)).limit(limit)
+        mine.where(is_any(db, Chat.psychologist_id, user_ids)).limit(limit)
     ):
         partners.setdefault(psychologist, set()).add(patient)
     for psychologist, patient in await db.execute(
-        mine.where(Chat.patient_id.in_(user_ids)).limit(limit)
+        mine.where(is_any(db, Chat.patient_id, user_ids)).limit(limit)
     ):
         partners.setdefault(patient, set()).add(psychologist)
     return partners

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, true, tuple_, update
+from sqlalchemy import Row, func, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts import User
-from storage.database import insert
+from storage.given import core, given, insert_rows, is_any
 from storage.notifications.tables import Notification
 
 
@@ -30,7 +30,7 @@ async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:
     """Let nobody else change these feeds meanwhile: a total counts what others do not see yet."""
     await db.execute(
         select(User.id)
-        .where(User.id.in_(user_ids))
+        .where(is_any(db, User.id, user_ids))
         .order_by(User.id)
         .with_for_update(key_share=True)
     )
@@ -38,8 +38,8 @@ async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:
 
 async def add_notifications(
     db: AsyncSession, notes: Sequence[NewNotification], now: datetime
-) -> list[Notification]:
-    """Add those whose subject has no unread notification yet; the ones that were added."""
+) -> list[Row[Any]]:
+    """Add those whose subject has no unread notification yet; the rows that were added."""
     if not notes:
         return []
     rows = [
@@ -56,11 +56,8 @@ async def add_notifications(
         }
         for note in sorted(notes, key=lambda note: (note.user_id, note.subject))
     ]
-    return list(
-        await db.scalars(
-            insert(db, Notification).values(rows).on_conflict_do_nothing().returning(Notification)
-        )
-    )
+    statement = insert_rows(db, Notification, rows).on_conflict_do_nothing()
+    return list(await db.execute(statement.returning(*core(Notification).columns)))
 
 
 async def change_notifications(
@@ -154,10 +151,12 @@ async def mark_subjects_read(
     """Read what is unread about each (user_id, subject); for each feed the ids that were."""
     if not subjects:
         return {}
+    seen = given(db, sorted(subjects), user_id=int, subject=str)
     rows = await db.execute(
-        update(Notification)
+        update(core(Notification))
         .where(
-            tuple_(Notification.user_id, Notification.subject).in_(sorted(subjects)),
+            Notification.user_id == seen.c.user_id,
+            Notification.subject == seen.c.subject,
             Notification.read_at.is_(None),
         )
         .values(read_at=now)
@@ -177,7 +176,7 @@ async def count_unread(
     rows = await db.execute(
         select(Notification.user_id, func.count())
         .where(
-            Notification.user_id.in_(user_ids),
+            is_any(db, Notification.user_id, user_ids),
             Notification.read_at.is_(None),
             Notification.in_app,
             Notification.type != but if but else true(),

@@ -6,6 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import insert
+from storage.given import is_any
 from storage.notifications.tables import Preference, Subscription
 
 
@@ -20,7 +21,9 @@ async def get_preferences(
 ) -> dict[tuple[int, str], Preference]:
     """What these people said of these types, by (user_id, type)."""
     rows = await db.scalars(
-        select(Preference).where(Preference.user_id.in_(user_ids), Preference.type.in_(types))
+        select(Preference).where(
+            is_any(db, Preference.user_id, user_ids), is_any(db, Preference.type, types)
+        )
     )
     return {(row.user_id, row.type): row for row in rows}
 

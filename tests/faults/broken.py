@@ -38,7 +38,7 @@ def forget_refs() -> None:
         known.update(ref for _, ref in await find(db, refs))
         return {}
 
-    def add_another(*args: Any, client_ref: UUID, **kwargs: Any) -> chats.Message:
+    def add_another(*args: Any, client_ref: UUID, **kwargs: Any) -> chats.NewMessage:
         return add(*args, client_ref=uuid4() if client_ref in known else client_ref, **kwargs)
 
     setattr(chats, "find_sent", find_nothing)  # noqa: B010

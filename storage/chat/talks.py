@@ -1,0 +1,233 @@
+"""Chats under lock: read once, changed in memory, written back together."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, literal, select, union_all, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.chat.tables import Attachment, Chat, Marker, Member, Message, Receipt
+from storage.given import core, execute_all, given, insert_rows, is_any
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one member of a chat has got."""
+
+    chat_id: int
+    user_id: int
+    read_seq: int
+    delivered_seq: int
+    unread: int
+    unread_before: int
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    chat_id: int
+    seq: int
+    sender_id: int
+    client_ref: UUID
+    request_hash: str
+    text: str
+    created_at: datetime
+    files: int
+    edited_at: None = None
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Talk:
+    """A chat whose rows are locked until the transaction ends; `save_talks` writes its changes."""
+
+    id: int
+    status: str
+    last_seq: int
+    members: dict[int, Progress] = field(default_factory=dict)
+    messages: list[NewMessage] = field(default_factory=list)
+    attachments: list[dict[str, Any]] = field(default_factory=list)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def member_ids(self) -> list[int]:
+        return sorted(self.members)
+
+    def other(self, user_id: int) -> Progress:
+        (other,) = (member for member in self.members.values() if member.user_id != user_id)
+        return other
+
+
+async def lock_talks(db: AsyncSession, chat_ids: Collection[int]) -> dict[int, Talk]:
+    """The chats with both members, locked in the order of their ids."""
+    rows = await db.execute(
+        select(
+            Chat.id,
+            Chat.status,
+            Chat.last_seq,
+            Member.user_id,
+            Member.read_seq,
+            Member.delivered_seq,
+            Member.unread,
+        )
+        .join(Member, Member.chat_id == Chat.id)
+        .where(is_any(db, Chat.id, chat_ids))
+        .order_by(Chat.id, Member.user_id)
+        .with_for_update()
+    )
+    talks: dict[int, Talk] = {}
+    for chat_id, status, last_seq, user_id, read_seq, delivered_seq, unread in rows:
+        talk = talks.get(chat_id)
+        if talk is None:
+            talk = talks[chat_id] = Talk(chat_id, status, last_seq)
+        talk.members[user_id] = Progress(chat_id, user_id, read_seq, delivered_seq, unread, unread)
+    return talks
+
+
+def add_message(
+    talk: Talk,
+    sender_id: int,
+    *,
+    text: str,
+    client_ref: UUID,
+    request_hash: str,
+    upload_ids: Sequence[int],
+    now: datetime,
+) -> NewMessage:
+    """Append a message; it reads everything before it, and is one more unread for the other."""
+    mine, other = talk.members[sender_id], talk.other(sender_id)
+    talk.last_seq = seq = talk.last_seq + 1
+    if mine.read_seq < seq - 1:
+        _note(talk, mine, Marker.READ, seq, now)
+    mine.read_seq = mine.delivered_seq = seq
+    mine.unread = 0
+    other.unread += 1
+    mine.moved = other.moved = True
+    message = NewMessage(
+        talk.id, seq, sender_id, client_ref, request_hash, text, now, len(upload_ids)
+    )
+    talk.messages.append(message)
+    talk.attachments += [
+        {"chat_id": talk.id, "seq": seq, "place": place, "upload_id": upload_id}
+        for place, upload_id in enumerate(upload_ids)
+    ]
+    return message
+
+
+def delete_message(talk: Talk, message: Message) -> None:
+    """Empty a message; it is no longer unread, but keeps its place."""
+    other = talk.other(message.sender_id)
+    if message.seq > other.read_seq:
+        other.unread -= 1
+        other.moved = True
+    message.text = ""
+    message.deleted = True
+    message.files = 0
+
+
+def mark_delivered(talk: Talk, member: Progress, seq: int, now: datetime) -> bool:
+    """Move the delivered marker up to `seq`; False when it was there already."""
+    if seq <= member.delivered_seq:
+        return False
+    member.delivered_seq = seq
+    member.moved = True
+    _note(talk, member, Marker.DELIVERED, seq, now)
+    return True
+
+
+def mark_read(talk: Talk, member: Progress, seq: int, unread: int, now: datetime) -> bool:
+    """Move the read marker up to `seq`, after which `unread` remain; False when it was there."""
+    if seq <= member.read_seq:
+        return False
+    member.read_seq = seq
+    member.delivered_seq = max(member.delivered_seq, seq)
+    member.unread = unread
+    member.moved = True
+    _note(talk, member, Marker.READ, seq, now)
+    return True
+
+
+async def count_passed(db: AsyncSession, moves: Sequence[tuple[Talk, Progress, int]]) -> list[int]:
+    """For each read marker and the seq it moves to: how many unread messages it passes."""
+    short = {place: move for place, move in enumerate(moves) if move[2] < move[0].last_seq}
+    # At the end of the chat nothing is left to count.
+    passed = [member.unread for _, member, _ in moves]
+    if short:
+        counts = union_all(
+            *(
+                select(literal(place).label("place"), func.count().label("count")).where(
+                    Message.chat_id == talk.id,
+                    Message.seq > member.read_seq,
+                    Message.seq <= seq,
+                    Message.deleted.is_(False),
+                )
+                for place, (talk, member, seq) in short.items()
+            )
+        )
+        for place, count in await db.execute(counts):
+            passed[place] = count
+    return passed
+
+
+async def save_talks(db: AsyncSession, talks: Iterable[Talk], now: datetime) -> None:
+    """Write what has changed, each kind of row at once."""
+    changed = [talk for talk in talks if any(one.moved for one in talk.members.values())]
+    spoken = [talk for talk in changed if talk.messages]
+    statements = []
+    if messages := [_describe(message) for talk in spoken for message in talk.messages]:
+        statements.append(insert_rows(db, Message, messages))
+    if attachments := [row for talk in spoken for row in talk.attachments]:
+        statements.append(insert_rows(db, Attachment, attachments))
+    if receipts := [row for talk in changed for row in talk.receipts]:
+        statements.append(insert_rows(db, Receipt, receipts))
+    if spoken:
+        ends = given(db, [(talk.id, talk.last_seq) for talk in spoken], id=int, last_seq=int)
+        statements.append(
+            update(core(Chat))
+            .where(Chat.id == ends.c.id)
+            .values(last_seq=ends.c.last_seq, last_at=now)
+        )
+    if members := [one for talk in changed for one in talk.members.values() if one.moved]:
+        places = given(
+            db,
+            [(m.chat_id, m.user_id, m.read_seq, m.delivered_seq, m.unread) for m in members],
+            chat_id=int,
+            user_id=int,
+            read_seq=int,
+            delivered_seq=int,
+            unread=int,
+        )
+        statements.append(
+            update(core(Member))
+            .where(Member.chat_id == places.c.chat_id, Member.user_id == places.c.user_id)
+            .values(
+                read_seq=places.c.read_seq,
+                delivered_seq=places.c.delivered_seq,
+                unread=places.c.unread,
+            )
+        )
+    await execute_all(db, statements)
+
+
+def _describe(message: NewMessage) -> dict[str, Any]:
+    return {
+        "chat_id": message.chat_id,
+        "seq": message.seq,
+        "sender_id": message.sender_id,
+        "client_ref": message.client_ref,
+        "request_hash": message.request_hash,
+        "text": message.text,
+        "created_at": message.created_at,
+        "edited_at": message.edited_at,
+        "deleted": message.deleted,
+        "files": message.files,
+    }
+
+
+def _note(talk: Talk, member: Progress, kind: Marker, seq: int, now: datetime) -> None:
+    talk.receipts.append(
+        {"chat_id": talk.id, "user_id": member.user_id, "kind": kind, "seq": seq, "at": now}
+    )
