@@ -63,12 +63,7 @@ async def _send(
 ) -> Message | Error:
     user_id, request = ask.user.id, ask.request
     if before := sent.get((user_id, request.client_ref)):
-        if before.request_hash != request.digest():
-            return Conflict()
-        if isinstance(before, Told):
-            return before.message
-        (files,) = await list_files(ctx, [before])
-        return Message.as_sent(before, request.text, files)
+        return await _answer_again(ctx, before, request)
     if talk is None or user_id not in talk.members:
         return NotFound()
     if talk.status != ChatStatus.OPEN:
@@ -90,6 +85,17 @@ async def _send(
     sent[user_id, request.client_ref] = Told(row.request_hash, message)
     ctx.push(message_created, message, to=talk.member_ids)
     return message
+
+
+async def _answer_again(
+    ctx: Context, before: chats.Message | Told, request: SendMessage
+) -> Message | Error:
+    if before.request_hash != request.digest():
+        return Conflict()
+    if isinstance(before, Told):
+        return before.message
+    (files,) = await list_files(ctx, [before])
+    return Message.as_sent(before, request.text, files)
 
 
 async def _attach(ctx: Context, ask: Asked[SendMessage]) -> list[Upload]:
