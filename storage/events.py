@@ -5,13 +5,25 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Index, String, Text, and_, delete, select, tuple_, update
+from sqlalchemy import (
+    FromClause,
+    Index,
+    String,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.database import chunked, insert
-from storage.given import given, insert_rows, is_any
+from storage.database import insert
+from storage.many import INT, TEXT, Insertion, Many, core
 from storage.schema import Number, Table, UserKey
 
 PRUNE_CHUNK = 1000
@@ -84,19 +96,61 @@ Place = tuple[int, str, int]
 """A stream, and the seq after which to go on."""
 
 
+HEADS, LOG = core(Head), core(LogEntry)
+
+
+def _move_heads(added: Any) -> Any:
+    return added.on_conflict_do_update(
+        index_elements=[HEADS.c.user_id, HEADS.c.namespace],
+        set_={"seq": HEADS.c.seq + added.excluded.seq},
+    ).returning(HEADS.c.user_id, HEADS.c.namespace, HEADS.c.seq)
+
+
+def _find_heads(asked: FromClause) -> Any:
+    return select(HEADS.c.user_id, HEADS.c.namespace, HEADS.c.seq).join(
+        asked, HEADS.c.user_id == asked.c.user_id
+    )
+
+
+def _find_positions(asked: FromClause) -> Any:
+    return select(HEADS.c.user_id, HEADS.c.namespace, HEADS.c.seq, HEADS.c.floor).join(
+        asked,
+        and_(HEADS.c.user_id == asked.c.user_id, HEADS.c.namespace == asked.c.namespace),
+    )
+
+
+def _read_pages(asked: FromClause) -> Any:
+    entry = (LOG.c.user_id, LOG.c.namespace, LOG.c.seq, LOG.c.event, LOG.c.data, LOG.c.at)
+    return (
+        select(asked.c.after, *entry)
+        .join(
+            LOG,
+            and_(
+                LOG.c.user_id == asked.c.user_id,
+                LOG.c.namespace == asked.c.namespace,
+                LOG.c.seq > asked.c.after,
+                # No number is left out, so these are `limit` at most.
+                LOG.c.seq <= asked.c.after + bindparam("limit", type_=INT),
+            ),
+        )
+        .order_by(LOG.c.user_id, LOG.c.namespace, LOG.c.seq)
+    )
+
+
+_MOVE_HEADS = Insertion(Head, "user_id", "namespace", "seq", finish=_move_heads)
+_LOG = Insertion(LogEntry, "user_id", "namespace", "seq", "event", "data", "at")
+_HEADS = Many(_find_heads, user_id=INT)
+_POSITIONS = Many(_find_positions, user_id=INT, namespace=TEXT)
+_PAGES = Many(_read_pages, user_id=INT, namespace=TEXT, after=INT)
+
+
 async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) -> list[Logged]:
     """Number and store the pushes, in their order; heads are locked by (user, namespace)."""
     if not pushes:
         return []
     counts = sorted(Counter((push.user_id, push.namespace) for push in pushes).items())
-    upsert = insert_rows(
-        db, Head, [{"user_id": user, "namespace": name, "seq": n} for (user, name), n in counts]
-    )
-    upsert = upsert.on_conflict_do_update(
-        index_elements=[Head.user_id, Head.namespace],
-        set_={"seq": Head.seq + upsert.excluded.seq},
-    ).returning(Head.user_id, Head.namespace, Head.seq)
-    last = {(user, name): seq for user, name, seq in await db.execute(upsert)}
+    rows = [{"user_id": user, "namespace": name, "seq": n} for (user, name), n in counts]
+    last = {(user, name): seq for user, name, seq in await _MOVE_HEADS.run(db, rows)}
     following = {key: last[key] - n for key, n in counts}
     logged = []
     for push in pushes:
@@ -105,7 +159,7 @@ async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) 
         logged.append(
             Logged(push.user_id, push.namespace, following[key], push.event, push.data, at)
         )
-    rows = [
+    entries = [
         {
             "user_id": entry.user_id,
             "namespace": entry.namespace,
@@ -116,30 +170,21 @@ async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) 
         }
         for entry in logged
     ]
-    await db.execute(insert_rows(db, LogEntry, rows))
+    await _LOG.run(db, entries)
     return logged
 
 
 async def find_positions(db: AsyncSession, streams: Sequence[Stream]) -> dict[Stream, Position]:
     """Where these streams stand; those with nothing in them are left out."""
-    asked = given(db, streams, user_id=int, namespace=str)
-    rows = await db.execute(
-        select(Head.user_id, Head.namespace, Head.seq, Head.floor).join(
-            asked,
-            and_(Head.user_id == asked.c.user_id, Head.namespace == asked.c.namespace),
-        )
-    )
+    rows = await _POSITIONS.run(db, streams)
     return {(user, name): Position(seq, floor) for user, name, seq, floor in rows}
 
 
 async def list_heads(db: AsyncSession, user_ids: Iterable[int]) -> dict[tuple[int, str], int]:
     """The last seq of every stream of these people."""
     heads: dict[tuple[int, str], int] = {}
-    for some in chunked(sorted(user_ids)):
-        rows = await db.execute(
-            select(Head.user_id, Head.namespace, Head.seq).where(is_any(db, Head.user_id, some))
-        )
-        heads.update({(user, name): seq for user, name, seq in rows})
+    for user, name, seq in await _HEADS.run(db, [(user_id,) for user_id in set(user_ids)]):
+        heads[user, name] = seq
     return heads
 
 
@@ -147,29 +192,7 @@ async def read_pages(
     db: AsyncSession, places: Sequence[Place], limit: int
 ) -> dict[Place, list[Logged]]:
     """What follows each of these places in its stream, up to `limit` entries of each."""
-    asked = given(db, places, user_id=int, namespace=str, after=int)
-    rows = await db.execute(
-        select(
-            asked.c.after,
-            LogEntry.user_id,
-            LogEntry.namespace,
-            LogEntry.seq,
-            LogEntry.event,
-            LogEntry.data,
-            LogEntry.at,
-        )
-        .join(
-            LogEntry,
-            and_(
-                LogEntry.user_id == asked.c.user_id,
-                LogEntry.namespace == asked.c.namespace,
-                LogEntry.seq > asked.c.after,
-                # No number is left out, so these are `limit` at most.
-                LogEntry.seq <= asked.c.after + limit,
-            ),
-        )
-        .order_by(LogEntry.user_id, LogEntry.namespace, LogEntry.seq)
-    )
+    rows = await _PAGES.run(db, places, limit=limit)
     pages: dict[Place, list[Logged]] = {}
     for after, *entry in rows:
         logged = Logged(*entry)

@@ -1,8 +1,9 @@
 """The outbox: a row is a job that is to be done, written with the change that asked for it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -25,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.given import insert_rows
+from storage.many import Insertion, core
 from storage.schema import NEVER_REUSED, Key, Table, big_integer
 
 _HAS_KEY = "key IS NOT NULL"
@@ -82,6 +83,28 @@ class DeadJob(Table):
     died_at: Mapped[datetime]
 
 
+JOBS = core(Job)
+
+
+def _settle(added: Any, *, move: bool) -> Any:
+    new, is_running = added.excluded, JOBS.c.claimed_until.is_not(None)
+    changes: dict[str, Any] = {"payload": new.payload, "revision": JOBS.c.revision + 1}
+    if move:
+        # The claim of one that runs goes on; after it the row is due at its new time.
+        changes["wake_at"] = case((is_running, JOBS.c.wake_at), else_=new.wake_at)
+        changes["due_at"] = new.due_at
+    else:
+        changes["due_at"] = case((is_running, new.due_at), else_=JOBS.c.due_at)
+    return added.on_conflict_do_update(
+        index_elements=[JOBS.c.job, JOBS.c.key], index_where=text(_HAS_KEY), set_=changes
+    ).returning(JOBS.c.id, JOBS.c.queue, JOBS.c.due_at)
+
+
+_COLUMNS = ("job", "key", "queue", "payload", "request_id", "due_at", "wake_at")
+_KEEP = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=False))
+_MOVE = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=True))
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     job: str
@@ -126,41 +149,23 @@ async def add_jobs(
     wakes: list[Wake] = []
     for some, move in ((kept, False), (moved, True)):
         if some:
-            rows = await db.execute(_insert_jobs(db, some, now=now, trust=trust, move=move))
+            rows = await (_MOVE if move else _KEEP).run(
+                db, [_describe(job, now, trust) for job in some]
+            )
             wakes += [Wake(queue, job_id) for job_id, queue, due_at in rows if due_at <= now]
     return wakes
 
 
-def _insert_jobs(
-    db: AsyncSession, jobs: Sequence[NewJob], *, now: datetime, trust: timedelta, move: bool
-) -> Any:
-    statement = insert_rows(
-        db,
-        Job,
-        [
-            {
-                "job": job.job,
-                "key": job.key,
-                "queue": job.queue,
-                "payload": job.payload,
-                "request_id": job.request_id,
-                "due_at": job.due_at,
-                "wake_at": job.due_at + trust if job.due_at <= now else job.due_at,
-            }
-            for job in jobs
-        ],
-    )
-    new, is_running = statement.excluded, Job.claimed_until.is_not(None)
-    changes: dict[str, Any] = {"payload": new.payload, "revision": Job.revision + 1}
-    if move:
-        # The claim of one that runs goes on; after it the row is due at its new time.
-        changes["wake_at"] = case((is_running, Job.wake_at), else_=new.wake_at)
-        changes["due_at"] = new.due_at
-    else:
-        changes["due_at"] = case((is_running, new.due_at), else_=Job.due_at)
-    return statement.on_conflict_do_update(
-        index_elements=[Job.job, Job.key], index_where=text(_HAS_KEY), set_=changes
-    ).returning(Job.id, Job.queue, Job.due_at)
+def _describe(job: NewJob, now: datetime, trust: timedelta) -> dict[str, Any]:
+    return {
+        "job": job.job,
+        "key": job.key,
+        "queue": job.queue,
+        "payload": job.payload,
+        "request_id": job.request_id,
+        "due_at": job.due_at,
+        "wake_at": job.due_at + trust if job.due_at <= now else job.due_at,
+    }
 
 
 async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str]]) -> None:

@@ -64,8 +64,7 @@ async def choose_switches(
     ctx: Context, wanted: Collection[tuple[int, str]]
 ) -> dict[tuple[int, str], Switches]:
     """By which channels each person gets each kind, by (user_id, kind)."""
-    people, names = {user_id for user_id, _ in wanted}, {name for _, name in wanted}
-    chosen = await feed.get_preferences(ctx.db, people, names)
+    chosen = await feed.get_preferences(ctx.db, wanted)
     return {
         (user_id, name): _switches(KINDS[name], chosen.get((user_id, name)))
         for user_id, name in wanted

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts.tables import MAY_SIGN_IN, Device, RefreshToken, ResetToken, Session, User
 from storage.database import insert
-from storage.given import is_any
 from storage.schema import DatabaseClock
 
 
@@ -71,7 +70,7 @@ async def find_live_sessions(
     rows = await db.execute(
         select(Session.id, User.id, User.role, User.locale, User.status)
         .join(User, User.id == Session.user_id)
-        .where(is_any(db, Session.id, session_ids), *_live(now), User.status.in_(MAY_SIGN_IN))
+        .where(Session.id.in_(session_ids), *_live(now), User.status.in_(MAY_SIGN_IN))
     )
     return [Signed(*row) for row in rows]
 

@@ -4,12 +4,28 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import FromClause, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts.tables import Role, Status, User
 from storage.database import insert
-from storage.given import is_any
+from storage.many import INT, Many, core
+from storage.schema import Moment
+
+USERS = core(User)
+
+
+def _find_names(asked: FromClause) -> Any:
+    return select(USERS.c.id, USERS.c.name, USERS.c.locale).join(asked, USERS.c.id == asked.c.id)
+
+
+def _touch(seen: FromClause) -> Any:
+    now = bindparam("now", type_=Moment())
+    return update(USERS).where(USERS.c.id == seen.c.id).values(last_seen_at=now)
+
+
+_NAMES = Many(_find_names, id=INT)
+_TOUCH = Many(_touch, id=INT)
 
 
 class Named(NamedTuple):
@@ -28,9 +44,7 @@ async def find_user(db: AsyncSession, email: str) -> User | None:
 
 
 async def find_named(db: AsyncSession, user_ids: Collection[int]) -> dict[int, Named]:
-    rows = await db.execute(
-        select(User.id, User.name, User.locale).where(is_any(db, User.id, user_ids))
-    )
+    rows = await _NAMES.run(db, [(user_id,) for user_id in user_ids])
     return {user_id: Named(name, locale) for user_id, name, locale in rows}
 
 
@@ -95,4 +109,4 @@ async def lock_user(db: AsyncSession, user_id: int) -> User:
 
 
 async def touch_users(db: AsyncSession, user_ids: Collection[int], now: datetime) -> None:
-    await db.execute(update(User).where(is_any(db, User.id, user_ids)).values(last_seen_at=now))
+    await _TOUCH.run(db, [(user_id,) for user_id in user_ids], now=now)

@@ -1,14 +1,18 @@
 """Seeing chats: lists, histories, receipts, counts and partners."""
 
+import itertools
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
+    FromClause,
     and_,
+    bindparam,
     func,
     or_,
     select,
@@ -20,7 +24,7 @@ from sqlalchemy.orm import aliased
 
 from storage.accounts import User
 from storage.chat.tables import Attachment, Chat, ChatStatus, Marker, Member, Message, Receipt
-from storage.given import is_any
+from storage.many import INT, Many, core
 from storage.uploads import Upload
 
 MAX_CHATS = 1000
@@ -29,6 +33,35 @@ MAX_CHATS = 1000
 
 Psychologist = aliased(User, name="psychologist")
 Patient = aliased(User, name="patient")
+
+
+CHATS, MEMBERS = core(Chat), core(Member)
+
+
+def _list_unread(asked: FromClause) -> Any:
+    return (
+        select(MEMBERS.c.user_id, MEMBERS.c.chat_id, MEMBERS.c.unread)
+        .join(asked, MEMBERS.c.user_id == asked.c.user_id)
+        .where(MEMBERS.c.unread > 0)
+        .order_by(MEMBERS.c.user_id, MEMBERS.c.chat_id)
+        .limit(bindparam("limit", type_=INT))
+    )
+
+
+def _find_others(asked: FromClause, mine: str, other: str) -> Any:
+    return (
+        select(CHATS.c[mine], CHATS.c[other])
+        .join(asked, CHATS.c[mine] == asked.c.user_id)
+        .where(CHATS.c.status == ChatStatus.OPEN)
+        .limit(bindparam("limit", type_=INT))
+    )
+
+
+_UNREAD = Many(_list_unread, user_id=INT)
+_PATIENTS, _PSYCHOLOGISTS = (
+    Many(partial(_find_others, mine=mine, other=other), user_id=INT)
+    for mine, other in itertools.permutations(("psychologist_id", "patient_id"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +223,8 @@ async def list_unread(
     db: AsyncSession, user_ids: Collection[int]
 ) -> dict[int, list[tuple[int, int]]]:
     """For each person their chats with unread messages: (chat_id, unread)."""
-    rows = await db.execute(
-        select(Member.user_id, Member.chat_id, Member.unread)
-        .where(is_any(db, Member.user_id, user_ids), Member.unread > 0)
-        .order_by(Member.user_id, Member.chat_id)
-        .limit(MAX_CHATS * len(user_ids))
+    rows = await _UNREAD.run(
+        db, [(user_id,) for user_id in user_ids], limit=MAX_CHATS * len(user_ids)
     )
     unread: dict[int, list[tuple[int, int]]] = {user_id: [] for user_id in user_ids}
     for user_id, chat_id, count in rows:
@@ -220,17 +250,11 @@ async def list_partners(
 
 async def find_partners(db: AsyncSession, user_ids: Collection[int]) -> dict[int, set[int]]:
     """With whom each of these people shares an open chat."""
-    limit = MAX_CHATS * len(user_ids)
-    mine = select(Chat.psychologist_id, Chat.patient_id).where(Chat.status == ChatStatus.OPEN)
+    asked, limit = [(user_id,) for user_id in user_ids], MAX_CHATS * len(user_ids)
     partners: dict[int, set[int]] = {}
-    for psychologist, patient in await db.execute(
-        mine.where(is_any(db, Chat.psychologist_id, user_ids)).limit(limit)
-    ):
-        partners.setdefault(psychologist, set()).add(patient)
-    for psychologist, patient in await db.execute(
-        mine.where(is_any(db, Chat.patient_id, user_ids)).limit(limit)
-    ):
-        partners.setdefault(patient, set()).add(psychologist)
+    for find in (_PATIENTS, _PSYCHOLOGISTS):
+        for user_id, partner_id in await find.run(db, asked, limit=limit):
+            partners.setdefault(user_id, set()).add(partner_id)
     return partners
 
 

@@ -6,11 +6,74 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, union_all, update
+from sqlalchemy import FromClause, bindparam, func, literal, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.chat.tables import Attachment, Chat, Marker, Member, Message, Receipt
-from storage.given import core, execute_all, given, insert_rows, is_any
+from storage.many import INT, Changes, Insertion, Many, core
+from storage.schema import Moment
+
+CHATS, MEMBERS = core(Chat), core(Member)
+
+
+def _lock(asked: FromClause) -> Any:
+    return (
+        select(
+            CHATS.c.id,
+            CHATS.c.status,
+            CHATS.c.last_seq,
+            MEMBERS.c.user_id,
+            MEMBERS.c.read_seq,
+            MEMBERS.c.delivered_seq,
+            MEMBERS.c.unread,
+        )
+        .join(asked, asked.c.id == CHATS.c.id)
+        .join(MEMBERS, MEMBERS.c.chat_id == CHATS.c.id)
+        .order_by(CHATS.c.id, MEMBERS.c.user_id)
+        .with_for_update(of=[CHATS, MEMBERS])
+    )
+
+
+def _move_ends(ends: FromClause) -> Any:
+    return (
+        update(CHATS)
+        .where(CHATS.c.id == ends.c.id)
+        .values(last_seq=ends.c.last_seq, last_at=bindparam("now", type_=Moment()))
+    )
+
+
+def _move_members(places: FromClause) -> Any:
+    return (
+        update(MEMBERS)
+        .where(MEMBERS.c.chat_id == places.c.chat_id, MEMBERS.c.user_id == places.c.user_id)
+        .values(
+            read_seq=places.c.read_seq,
+            delivered_seq=places.c.delivered_seq,
+            unread=places.c.unread,
+        )
+    )
+
+
+_LOCK = Many(_lock, id=INT)
+_SAVE = Changes(
+    Insertion(
+        Message,
+        "chat_id",
+        "seq",
+        "sender_id",
+        "client_ref",
+        "request_hash",
+        "text",
+        "created_at",
+        "edited_at",
+        "deleted",
+        "files",
+    ),
+    Insertion(Attachment, "chat_id", "seq", "place", "upload_id"),
+    Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at"),
+    Many(_move_ends, id=INT, last_seq=INT),
+    Many(_move_members, chat_id=INT, user_id=INT, read_seq=INT, delivered_seq=INT, unread=INT),
+)
 
 
 @dataclass(slots=True)
@@ -63,21 +126,7 @@ class Talk:
 
 async def lock_talks(db: AsyncSession, chat_ids: Collection[int]) -> dict[int, Talk]:
     """The chats with both members, locked in the order of their ids."""
-    rows = await db.execute(
-        select(
-            Chat.id,
-            Chat.status,
-            Chat.last_seq,
-            Member.user_id,
-            Member.read_seq,
-            Member.delivered_seq,
-            Member.unread,
-        )
-        .join(Member, Member.chat_id == Chat.id)
-        .where(is_any(db, Chat.id, chat_ids))
-        .order_by(Chat.id, Member.user_id)
-        .with_for_update()
-    )
+    rows = await _LOCK.run(db, [(chat_id,) for chat_id in chat_ids])
     talks: dict[int, Talk] = {}
     for chat_id, status, last_seq, user_id, read_seq, delivered_seq, unread in rows:
         talk = talks.get(chat_id)
@@ -173,43 +222,23 @@ async def count_passed(db: AsyncSession, moves: Sequence[tuple[Talk, Progress, i
 
 
 async def save_talks(db: AsyncSession, talks: Iterable[Talk], now: datetime) -> None:
-    """Write what has changed, each kind of row at once."""
+    """Write what has changed."""
     changed = [talk for talk in talks if any(one.moved for one in talk.members.values())]
     spoken = [talk for talk in changed if talk.messages]
-    statements = []
-    if messages := [_describe(message) for talk in spoken for message in talk.messages]:
-        statements.append(insert_rows(db, Message, messages))
-    if attachments := [row for talk in spoken for row in talk.attachments]:
-        statements.append(insert_rows(db, Attachment, attachments))
-    if receipts := [row for talk in changed for row in talk.receipts]:
-        statements.append(insert_rows(db, Receipt, receipts))
-    if spoken:
-        ends = given(db, [(talk.id, talk.last_seq) for talk in spoken], id=int, last_seq=int)
-        statements.append(
-            update(core(Chat))
-            .where(Chat.id == ends.c.id)
-            .values(last_seq=ends.c.last_seq, last_at=now)
-        )
-    if members := [one for talk in changed for one in talk.members.values() if one.moved]:
-        places = given(
-            db,
-            [(m.chat_id, m.user_id, m.read_seq, m.delivered_seq, m.unread) for m in members],
-            chat_id=int,
-            user_id=int,
-            read_seq=int,
-            delivered_seq=int,
-            unread=int,
-        )
-        statements.append(
-            update(core(Member))
-            .where(Member.chat_id == places.c.chat_id, Member.user_id == places.c.user_id)
-            .values(
-                read_seq=places.c.read_seq,
-                delivered_seq=places.c.delivered_seq,
-                unread=places.c.unread,
-            )
-        )
-    await execute_all(db, statements)
+    await _SAVE.run(
+        db,
+        [_describe(message) for talk in spoken for message in talk.messages],
+        [row for talk in spoken for row in talk.attachments],
+        [row for talk in changed for row in talk.receipts],
+        [(talk.id, talk.last_seq) for talk in spoken],
+        [
+            (one.chat_id, one.user_id, one.read_seq, one.delivered_seq, one.unread)
+            for talk in changed
+            for one in talk.members.values()
+            if one.moved
+        ],
+        now=now,
+    )
 
 
 def _describe(message: NewMessage) -> dict[str, Any]:

@@ -6,12 +6,68 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, true, tuple_, update
+from sqlalchemy import FromClause, Row, bindparam, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts import User
-from storage.given import core, given, insert_rows, is_any
+from storage.many import INT, TEXT, Insertion, Many, core
 from storage.notifications.tables import Notification
+from storage.schema import Moment
+
+USERS, NOTES = core(User), core(Notification)
+
+
+def _lock(asked: FromClause) -> Any:
+    return (
+        select(USERS.c.id)
+        .join(asked, USERS.c.id == asked.c.user_id)
+        .order_by(USERS.c.id)
+        .with_for_update(key_share=True, of=USERS)
+    )
+
+
+def _see(seen: FromClause) -> Any:
+    return (
+        update(NOTES)
+        .where(
+            NOTES.c.user_id == seen.c.user_id,
+            NOTES.c.subject == seen.c.subject,
+            NOTES.c.read_at.is_(None),
+        )
+        .values(read_at=bindparam("now", type_=Moment()))
+        .returning(NOTES.c.user_id, NOTES.c.id, NOTES.c.in_app)
+    )
+
+
+def _count(asked: FromClause) -> Any:
+    return (
+        select(NOTES.c.user_id, func.count())
+        .join(asked, NOTES.c.user_id == asked.c.user_id)
+        .where(
+            NOTES.c.read_at.is_(None),
+            NOTES.c.in_app,
+            NOTES.c.type != bindparam("but", type_=TEXT),
+        )
+        .group_by(NOTES.c.user_id)
+    )
+
+
+_LOCK = Many(_lock, user_id=INT)
+_SEE = Many(_see, user_id=INT, subject=TEXT)
+_COUNT = Many(_count, user_id=INT)
+_ADD = Insertion(
+    Notification,
+    "user_id",
+    "type",
+    "subject",
+    "title",
+    "text",
+    "link",
+    "data",
+    "in_app",
+    "created_at",
+    finish=lambda added: added.on_conflict_do_nothing().returning(*NOTES.c),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +84,7 @@ class NewNotification:
 
 async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:
     """Let nobody else change these feeds meanwhile: a total counts what others do not see yet."""
-    await db.execute(
-        select(User.id)
-        .where(is_any(db, User.id, user_ids))
-        .order_by(User.id)
-        .with_for_update(key_share=True)
-    )
+    await _LOCK.run(db, [(user_id,) for user_id in user_ids])
 
 
 async def add_notifications(
@@ -56,8 +107,7 @@ async def add_notifications(
         }
         for note in sorted(notes, key=lambda note: (note.user_id, note.subject))
     ]
-    statement = insert_rows(db, Notification, rows).on_conflict_do_nothing()
-    return list(await db.execute(statement.returning(*core(Notification).columns)))
+    return list(await _ADD.run(db, rows))
 
 
 async def change_notifications(
@@ -151,19 +201,9 @@ async def mark_subjects_read(
     """Read what is unread about each (user_id, subject); for each feed the ids that were."""
     if not subjects:
         return {}
-    seen = given(db, sorted(subjects), user_id=int, subject=str)
-    rows = await db.execute(
-        update(core(Notification))
-        .where(
-            Notification.user_id == seen.c.user_id,
-            Notification.subject == seen.c.subject,
-            Notification.read_at.is_(None),
-        )
-        .values(read_at=now)
-        .returning(Notification.user_id, Notification.id, Notification.in_app)
-    )
+    rows = await _SEE.run(db, sorted(subjects), now=now)
     ids: dict[int, list[int]] = defaultdict(list)
-    for user_id, notification_id, in_app in sorted(rows.all()):
+    for user_id, notification_id, in_app in sorted(rows):
         if in_app:
             ids[user_id].append(notification_id)
     return ids
@@ -173,14 +213,5 @@ async def count_unread(
     db: AsyncSession, user_ids: Collection[int], *, but: str | None = None
 ) -> dict[int, int]:
     """How many are unread in each person's feed, leaving out one type."""
-    rows = await db.execute(
-        select(Notification.user_id, func.count())
-        .where(
-            is_any(db, Notification.user_id, user_ids),
-            Notification.read_at.is_(None),
-            Notification.in_app,
-            Notification.type != but if but else true(),
-        )
-        .group_by(Notification.user_id)
-    )
-    return dict.fromkeys(user_ids, 0) | dict(rows.all())
+    rows = await _COUNT.run(db, [(user_id,) for user_id in user_ids], but=but or "")
+    return dict.fromkeys(user_ids, 0) | dict(rows)

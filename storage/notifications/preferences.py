@@ -1,13 +1,26 @@
 """What people want to be told, and how."""
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import FromClause, and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import insert
-from storage.given import is_any
+from storage.many import INT, TEXT, Many, core, load
 from storage.notifications.tables import Preference, Subscription
+
+PREFERENCES = core(Preference)
+
+
+def _find(asked: FromClause) -> Any:
+    return select(PREFERENCES).join(
+        asked,
+        and_(PREFERENCES.c.user_id == asked.c.user_id, PREFERENCES.c.type == asked.c.type),
+    )
+
+
+_FIND = Many(_find, user_id=INT, type=TEXT)
 
 
 async def list_preferences(db: AsyncSession, user_id: int) -> dict[str, Preference]:
@@ -17,15 +30,11 @@ async def list_preferences(db: AsyncSession, user_id: int) -> dict[str, Preferen
 
 
 async def get_preferences(
-    db: AsyncSession, user_ids: Collection[int], types: Collection[str]
+    db: AsyncSession, wanted: Collection[tuple[int, str]]
 ) -> dict[tuple[int, str], Preference]:
-    """What these people said of these types, by (user_id, type)."""
-    rows = await db.scalars(
-        select(Preference).where(
-            is_any(db, Preference.user_id, user_ids), is_any(db, Preference.type, types)
-        )
-    )
-    return {(row.user_id, row.type): row for row in rows}
+    """What people said of types, by (user_id, type)."""
+    rows = await _FIND.run(db, wanted)
+    return {(row.user_id, row.type): load(Preference, row) for row in rows}
 
 
 async def set_preference(
