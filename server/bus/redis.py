@@ -22,6 +22,7 @@ from server.bus.seals import Seals
 from server.log import get_logger
 from server.payload import iso
 from server.tasks import end_tasks
+from storage.database import chunked
 
 log = get_logger(__name__)
 
@@ -30,8 +31,15 @@ SUBSCRIBE_TIMEOUT = 1.0
 BEAT = 3.0
 ALIVE_FOR = 10
 MAX_BACKOFF = 2.0
+BUNDLE = 100
+"""Messages for one person that are published as one."""
+
 OUTGOING = 10_000
 """Messages kept for a slow Redis; older ones are dropped, for the log has them."""
+
+
+_SEPARATOR = b"\x1e"
+"""Stands in no JSON."""
 
 
 class RedisBus:
@@ -231,12 +239,13 @@ class RedisBus:
             await self._published.wait()
             self._published.clear()
             pipe = self._redis.pipeline(transaction=False)
-            while self._outgoing:
-                message = self._outgoing.popleft()
-                channel = self._channel(message.user_id)
-                pipe.publish(channel, self._seals.seal(channel, self._encode(message)))
-            # Afterwards the pipeline has forgotten.
-            count, sent = len(pipe), True
+            count, bundles = len(self._outgoing), self._bundle()
+            for user_id, parts in bundles.items():
+                channel = self._channel(user_id)
+                for some in chunked(parts, BUNDLE):
+                    content = _SEPARATOR.join([self.name.encode(), *some])
+                    pipe.publish(channel, self._seals.seal(channel, content))
+            sent = True
             try:
                 await pipe.execute()
             except (RedisError, OSError) as error:
@@ -246,29 +255,13 @@ class RedisBus:
             if self._listener is None:
                 self.healthy = sent
 
-    def _encode(self, message: Message) -> bytes:
-        if isinstance(message, Cut):
-            return orjson.dumps([self.name, list(message.session_ids)])
-        head = [
-            self.name,
-            message.namespace,
-            message.event,
-            message.seq,
-            iso(message.at),
-            message.as_of,
-        ]
-        return orjson.dumps(head) + b"\n" + message.data.encode()
-
-    def _decode(self, user_id: int, raw: bytes) -> Message | None:
-        head, _, data = raw.partition(b"\n")
-        instance, *rest = orjson.loads(head)
-        if instance == self.name:
-            return None
-        if len(rest) == 1:
-            return Cut(user_id, tuple(rest[0]))
-        namespace, event, seq, at, as_of = rest
-        moment = datetime.fromisoformat(at)
-        return Notice(user_id, namespace, event, data.decode(), moment, seq, as_of)
+    def _bundle(self) -> dict[int, list[bytes]]:
+        """What is to be sent to each person: of one change they hear several things."""
+        bundles: dict[int, list[bytes]] = {}
+        while self._outgoing:
+            message = self._outgoing.popleft()
+            bundles.setdefault(message.user_id, []).append(_encode(message))
+        return bundles
 
     # -- Receiving --
 
@@ -339,10 +332,11 @@ class RedisBus:
             if content is None:
                 metrics.bus_forged.inc()
                 return
-            message = self._decode(user_id, content)
-            if message is not None:
-                metrics.bus_received.inc()
-                self._listener.receive(message)
+            name, *parts = content.split(_SEPARATOR)
+            if name != self.name.encode():
+                metrics.bus_received.inc(len(parts))
+                for part in parts:
+                    self._listener.receive(_decode(user_id, part))
 
     def _channel(self, user_id: int) -> str:
         return self._key("user", user_id)
@@ -363,3 +357,18 @@ def _connect(url: str, *, timeout: float | None) -> Redis:
 async def _async(answer: Awaitable[Any] | Any) -> Any:
     """redis-py types its asynchronous commands as perhaps synchronous."""
     return await answer
+
+
+def _encode(message: Message) -> bytes:
+    if isinstance(message, Cut):
+        return orjson.dumps(list(message.session_ids))
+    head = (message.namespace, message.event, message.seq, iso(message.at), message.as_of)
+    return orjson.dumps(head) + b"\n" + message.data.encode()
+
+
+def _decode(user_id: int, raw: bytes) -> Message:
+    head, is_notice, data = raw.partition(b"\n")
+    if not is_notice:
+        return Cut(user_id, tuple(orjson.loads(head)))
+    namespace, event, seq, at, as_of = orjson.loads(head)
+    return Notice(user_id, namespace, event, data.decode(), datetime.fromisoformat(at), seq, as_of)

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from server.bus import Bus, Cut, Message, Notice
+from server.bus import redis as redis_bus
 from server.bus.memory import MemoryBus
 from server.bus.redis import RedisBus
 from server.bus.seals import Seals
@@ -124,7 +125,7 @@ async def test_instances_hear_each_other(new_bus: NewBus) -> None:
     await two.subscribe(2)
     one.publish([notice(1), notice(2), Cut(1, (3,))])
     await others.wait_for(lambda: len(others.heard) == 3)
-    assert others.heard == [notice(1), notice(2), Cut(1, (3,))]
+    assert others.heard == [notice(1), Cut(1, (3,)), notice(2)], "in each person's order"
     assert ears.heard == [notice(1), Cut(1, (3,))], "one's own messages are heard once"
 
 
@@ -165,12 +166,25 @@ async def test_deployments_on_one_redis_do_not_mix(new_bus: NewBus) -> None:
 
 
 @pytest.mark.scaled
+async def test_many_messages_of_a_moment_arrive_in_their_order(new_bus: NewBus) -> None:
+    (one, _), (two, others) = await new_bus(), await new_bus()
+    for user_id in (1, 2):
+        await two.subscribe(user_id)
+    sent: list[Message] = [Cut(2, (7,)), *(notice(1 + seq % 2, seq) for seq in range(250))]
+    one.publish(sent)
+    await others.wait_for(lambda: len(others.heard) == len(sent))
+    for user_id in (1, 2):
+        mine = [message for message in sent if message.user_id == user_id]
+        assert [one for one in others.heard if one.user_id == user_id] == mine
+
+
+@pytest.mark.scaled
 async def test_what_nobody_of_ours_sealed_is_not_heard(new_bus: NewBus) -> None:
     bus, ears = await new_bus()
     assert isinstance(bus, RedisBus)
     await bus.subscribe(1)
     others = Seals(["another secret"])
-    forged = bus._encode(notice(1, 5)).replace(bus.name.encode(), b"0" * 16)
+    forged = b"0" * 16 + redis_bus._SEPARATOR + redis_bus._encode(notice(1, 5))
     here, there = bus._channel(1), bus._channel(2)
     async with Redis.from_url(REDIS) as redis:
         for message in (
