@@ -7,6 +7,9 @@ from pathlib import Path
 import engineio
 import pytest
 import socketio
+from aiohttp._websocket.writer import WebSocketWriter
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.web_protocol import RequestHandler
 from engineio import packet as engine_packet
 from engineio.async_drivers.aiohttp import create_route, translate_request
 from engineio.async_socket import AsyncSocket
@@ -93,6 +96,14 @@ def test_a_session_has_the_state_that_is_read_and_written() -> None:
         "PING_TIMEOUT",
     ):
         assert getattr(server.reason, reason)
+
+
+def test_a_protocol_of_aiohttp_can_be_waited_for() -> None:
+    assert str(inspect.signature(BaseProtocol._drain_helper)) == "(self) -> None"
+    assert inspect.iscoroutinefunction(BaseProtocol._drain_helper)
+    assert isinstance(BaseProtocol.writing_paused, property)
+    assert "self.transport.write(" in inspect.getsource(WebSocketWriter._write_websocket_frame)
+    assert issubclass(RequestHandler, BaseProtocol)
 
 
 def test_the_packet_types_are_the_protocols() -> None:

@@ -142,6 +142,27 @@ async def test_a_failed_probe_leaves_the_polling_session_alone(
     assert "data" in (await polling.wait_for(f"3{PLACE},1"))[0]
 
 
+async def test_a_poll_ends_when_a_client_in_a_hurry_moves_to_a_websocket(
+    kernel: Instance, person: Person, polling: RawPolling
+) -> None:
+    await polling.join(PLACE, person.token)
+    await polling.wait_for(f"2{PLACE},")
+    (wire,) = wires_of(kernel).values()
+    poll = asyncio.create_task(polling.get())
+    await wait_until(lambda: wire.polling, "the poll waits")
+    address = polling.address.replace("transport=polling", "transport=websocket")
+    async with ClientSession() as session, session.ws_connect(address) as websocket:
+        # Without waiting for the answer to the probe.
+        await websocket.send_str("2probe")
+        await websocket.send_str("5")
+        await websocket.send_str(event_packet(PLACE, "echo:get", "{}", ack=1))
+        assert await poll == (200, "6")
+        assert await websocket.receive_str() == "3probe"
+        heard = ""
+        while not heard.startswith(f"43{PLACE},1"):
+            heard = await websocket.receive_str()
+
+
 async def test_a_second_websocket_on_one_session_is_refused(
     kernel: Instance, person: Person
 ) -> None:
