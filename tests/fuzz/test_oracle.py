@@ -206,7 +206,7 @@ def mix_up_messages(patch: pytest.MonkeyPatch) -> None:
     send = Client.send
 
     def send_twice(self: Client, frame: Any, **options: Any) -> None:
-        for _ in range(1 + ("message:created" in str(frame.data))):
+        for _ in range(1 + ("message:created" in frame.text)):
             send(self, frame, **options)
 
     patch.setattr(Client, "send", send_twice)
