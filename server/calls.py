@@ -80,11 +80,11 @@ async def admit(
     user: Identity | None,
     raw: Any,
     *,
-    from_strings: bool = False,
+    came_at: float,
 ) -> Request:
     """Let a request in, or raise the error that says why not."""
     await let_in(runtime, call, caller, user, anybody=call.roles == PUBLIC)
-    return Request(call, caller, user, validate(call.request, raw, from_strings=from_strings))
+    return Request(call, caller, user, validate(call.request, raw), came_at=came_at)
 
 
 async def let_in(

@@ -32,6 +32,10 @@ class Caller:
     request_id: str = field(default_factory=new_id)
     job_id: int | None = None
 
+    def ask_again(self) -> "Caller":
+        """The same with another request, which gets an id of its own."""
+        return Caller(self.address, self.user_agent, self.locale, self.cookies)
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import random
 from collections.abc import Mapping
-from dataclasses import replace
 from time import monotonic
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ import structlog
 from pydantic import Field as Bounds
 
 from server import metrics
-from server.auth import Claims, new_id
+from server.auth import Claims
 from server.batches import Batches
 from server.calls import (
     TIMEOUT,
@@ -273,8 +272,9 @@ class Dispatch:
     async def _admit(self, client: Client, event: Event, ask: Ask, caller: Caller) -> Request:
         if client.connection.expired:
             raise TokenExpired
-        request = await admit(self._runtime, event, caller, client.user, _payload(ask))
-        return replace(request, came_at=ask.came_at)
+        return await admit(
+            self._runtime, event, caller, client.user, _payload(ask), came_at=ask.came_at
+        )
 
     async def _take_together(self, client: Client, event: Event, first: Ask) -> None:
         """Neighbours of one batched event may run at once: a batch keeps their order."""
@@ -315,7 +315,7 @@ class Dispatch:
 
 def _new_caller(client: Client) -> Caller:
     """Each request has an id of its own, which its lines in the log carry from here on."""
-    caller = replace(client.connection.caller, request_id=new_id())
+    caller = client.connection.caller.ask_again()
     structlog.contextvars.bind_contextvars(request_id=caller.request_id)
     return caller
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Annotated, Any
 
 import orjson
@@ -227,7 +228,7 @@ class Http:
         raw: Any,
     ) -> Request:
         user = await self._identify(http_request)
-        return await admit(self._runtime, call, caller, user, raw)
+        return await admit(self._runtime, call, caller, user, raw, came_at=monotonic())
 
     async def _identify(self, http_request: web.Request) -> Identity:
         scheme, _, token = http_request.headers.get("Authorization", "").partition(" ")

@@ -1,8 +1,9 @@
 """The shapes on the wire: exact types, exact keys, bounded sizes."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -70,25 +71,26 @@ class Page(Payload, Generic[Item]):
         return cls(items=list(items), total=total, skip=request.skip, limit=request.limit)
 
 
+@lru_cache(maxsize=64)
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with `Z`, as every time on the wire."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def find_unstorable(value: Any, path: str = "", depth: int = 0) -> tuple[str, str] | None:
+def find_unstorable(value: Any, depth: int = 0) -> tuple[str, str] | None:
     """Where JSON is too deep or wide, or holds text no database takes: (path, what), or None."""
     if problem := _name_problem(value, depth):
-        return path, problem
+        return "", problem
     if isinstance(value, dict):
-        parts = [*value.items()]
+        parts: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list):
-        parts = [*enumerate(value)]
+        parts = enumerate(value)
     else:
         return None
     for key, part in parts:
-        place = f"{path}.{key}" if path else str(key)
-        if found := find_unstorable(part, place[:MAX_PATH], depth + 1):
-            return found
+        if found := find_unstorable(part, depth + 1):
+            path, problem = found
+            return (f"{key}.{path}" if path else str(key))[:MAX_PATH], problem
     return None
 
 
@@ -97,5 +99,5 @@ def _name_problem(value: Any, depth: int) -> str | None:
         return "too_deep"
     if isinstance(value, dict) and len(value) > MAX_KEYS:
         return "too_many_keys"
-    texts = value if isinstance(value, dict) else [value] if isinstance(value, str) else []
-    return "nul_character" if any("\0" in text for text in texts) else None
+    text = "".join(value) if isinstance(value, dict) else value
+    return "nul_character" if isinstance(text, str) and "\0" in text else None
