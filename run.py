@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import itertools
 import signal
 import sys
@@ -164,6 +165,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
             site = web.TCPSite(runner, settings.host, settings.port)
             await site.start()
             announce(settings, runner)
+            settle_down()
             await wait_for_signal()
             # A second signal is for those who cannot wait.
             await first_of(app[DRAIN](), wait_for_signal())
@@ -225,10 +227,17 @@ async def run_apart(settings: Settings, arguments: argparse.Namespace) -> AsyncI
         try:
             if arguments.metrics_port is not None:
                 await web.TCPSite(runner, settings.host, arguments.metrics_port).start()
+            settle_down()
             yield runtime
         finally:
             await runtime.bus.stop()
             await runner.cleanup()
+
+
+def settle_down() -> None:
+    """What starting has made stays until the end; looking through it again would take 0.2 s."""
+    gc.collect()
+    gc.freeze()
 
 
 async def wait_for_signal() -> None:
