@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import itertools
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,14 +12,15 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import ValidationError
 
-from handlers import NAMESPACES, admin, demo
-from handlers.accounts import people
+from handlers import NAMESPACES, admin, demo, operating
+from handlers.operating import CannotDo
 from jobs.broker import build_brokers
 from jobs.providers.mail import build_mailer
 from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
 from jobs.wakes import Wakes
 from jobs.worker import Worker
+from server import processes
 from server.app import DRAIN, build_app
 from server.catalog import write_documents
 from server.catalog.variables import write_settings
@@ -34,7 +34,7 @@ from server.reports import build_report
 from server.runtime import Runtime, build_runtime
 from server.settings import Settings
 from server.tasks import first_of
-from storage import events, outbox
+from storage import events
 from storage.accounts import Role, Status
 from storage.exclusive import AlreadyRunning, sole_instance
 from storage.upgrade import upgrade
@@ -48,11 +48,12 @@ with contextlib.suppress(ImportError):
 
 ROOT = Path(__file__).parent
 SHUTDOWN_TIMEOUT = 5.0
-MAX_LISTED = 100
+END_WITHIN = 20.0
+"""Seconds that a process has to end besides those in which it sends its clients away."""
 
 
-class CannotDo(Exception):
-    """What a command says in one line before it exits."""
+Operation = Callable[[Context, argparse.Namespace], Awaitable[list[str]]]
+Command = Callable[[Settings, argparse.Namespace], Awaitable[None]]
 
 
 def main() -> None:
@@ -83,6 +84,13 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("serve", help="migrate, then serve")
     command.add_argument("--host")
     command.add_argument("--port", type=int)
+    command.add_argument(
+        "--workers", type=int, default=1, help="processes that serve the port together"
+    )
+    command.add_argument(
+        "--private-port", type=int, default=0, help="the first of those by which each is reached"
+    )
+    command.add_argument("--shared", action="store_true", help=argparse.SUPPRESS)
     command.set_defaults(run=serve)
     for name, run, about in (
         ("worker", work, "do jobs; as many as you like (with REDIS_URL)"),
@@ -111,7 +119,7 @@ def add_user_actions(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--role", required=True, choices=[role.value for role in Role])
     create.add_argument("--name")
     create.add_argument("--password", help="else the first line of standard input, if any")
-    create.set_defaults(run=create_user)
+    create.set_defaults(run=operate(operating.create_user))
     for name, status, about in (
         ("approve", Status.ACTIVE, "let a psychologist begin to work"),
         ("block", Status.BLOCKED, "end every session and refuse new ones"),
@@ -119,21 +127,21 @@ def add_user_actions(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=about)
         action.add_argument("email")
-        action.set_defaults(run=change_status, status=status)
-    for name, run, about in (
-        ("token", print_session, "print a Session as one line of JSON"),
-        ("key", create_key, "an API key for a partner's server, shown this once"),
+        action.set_defaults(run=operate(operating.change_status), status=status)
+    for name, do, about in (
+        ("token", operating.sign_in, "print a Session as one line of JSON"),
+        ("key", operating.create_key, "an API key for a partner's server, shown this once"),
     ):
         action = actions.add_parser(name, help=about)
         action.add_argument("email")
-        action.set_defaults(run=run)
+        action.set_defaults(run=operate(do))
 
 
 def add_job_actions(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="as lines of JSON, the latest first")
     listing.add_argument("--job", help="only this kind")
-    listing.set_defaults(run=list_jobs)
+    listing.set_defaults(run=operate(operating.list_jobs, write=False))
     for name, settle, about in (
         ("retry", admin.retry_jobs, "try them again, from their first attempt on"),
         ("drop", admin.drop_jobs, "forget them"),
@@ -141,7 +149,7 @@ def add_job_actions(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=about)
         action.add_argument("ids", nargs="*", type=int, metavar="ID")
         action.add_argument("--all", action="store_true")
-        action.set_defaults(run=settle_jobs, settle=settle)
+        action.set_defaults(run=operate(operating.settle_jobs), settle=settle)
 
 
 # -- Serving --
@@ -153,24 +161,53 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     if "public_url" not in settings.model_fields_set and settings.port:
         here = f"http://{settings.host}:{settings.port}"
         settings = settings.model_copy(update={"public_url": here})
-    async with claim(settings):
+    if arguments.workers > 1:
+        await serve_together(settings, arguments)
+        return
+    async with claim(settings), contextlib.AsyncExitStack() as stack:
         await upgrade(settings.database)
+        if arguments.shared:
+            own, address = processes.open_private_port(settings, arguments.private_port)
+            stack.enter_context(own)
+            settings = settings.model_copy(update={"internal_url": address})
         runtime = make_runtime(settings)
         app = build_app(runtime, NAMESPACES, build_background(runtime))
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT, auto_decompress=False
         )
         await runner.setup()
-        try:
-            site = web.TCPSite(runner, settings.host, settings.port)
-            await site.start()
-            announce(settings, runner)
-            settle_down()
+        stack.push_async_callback(runner.cleanup)
+        if arguments.shared:
+            await web.SockSite(runner, own).start()
+        await web.TCPSite(
+            runner, settings.host, settings.port, reuse_port=arguments.shared or None
+        ).start()
+        settle_down()
+        if arguments.shared:
+            await first_of(wait_for_signal(), processes.wait_for_end_of_input())
+        else:
+            announce(settings, *runner.addresses[0][:2])
             await wait_for_signal()
-            # A second signal is for those who cannot wait.
-            await first_of(app[DRAIN](), wait_for_signal())
-        finally:
-            await runner.cleanup()
+        # A second signal is for those who cannot wait.
+        await first_of(app[DRAIN](), wait_for_signal())
+
+
+async def serve_together(settings: Settings, arguments: argparse.Namespace) -> None:
+    if settings.redis is None:
+        raise CannotDo("without REDIS_URL one process serves all")
+    await upgrade(settings.database)
+    with processes.reserve_port(settings) as port:
+        place = ("--host", settings.host, "--port", str(port))
+        command = (sys.executable, str(ROOT / "run.py"), "serve", "--shared", *place)
+        first = arguments.private_port
+        commands = [
+            (*command, "--private-port", str(first and first + number))
+            for number in range(arguments.workers)
+        ]
+        async with processes.keep_running(commands, settings.drain_seconds + END_WITHIN):
+            await processes.wait_ready(settings.host, port)
+            announce(settings, settings.host, port)
+            await wait_for_signal()
 
 
 @contextlib.asynccontextmanager
@@ -188,8 +225,7 @@ async def claim(settings: Settings) -> AsyncIterator[None]:
         ) from None
 
 
-def announce(settings: Settings, runner: web.AppRunner) -> None:
-    host, port = runner.addresses[0][:2]
+def announce(settings: Settings, host: str, port: int) -> None:
     database = "SQLite" if settings.is_embedded else "PostgreSQL"
     bus = "Redis" if settings.redis else "memory"
     print(f"Emotrack on http://{host}:{port} ({database}, {bus})")  # noqa: T201 - says where to look
@@ -284,55 +320,17 @@ async def renew_epoch(settings: Settings, arguments: argparse.Namespace) -> None
         say(await events.renew_epoch(ctx.db))
 
 
-async def create_user(settings: Settings, arguments: argparse.Namespace) -> None:
-    password = arguments.password
-    if password is None and not sys.stdin.isatty():
-        password = sys.stdin.readline().rstrip("\n") or None
-    name = arguments.name or arguments.email.partition("@")[0]
-    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
-        user = await people.create_user(ctx, arguments.email, Role(arguments.role), name, password)
-    say(user.model_dump_json())
+def operate(do: Operation, *, write: bool = True) -> Command:
+    """A command that does something in one transaction and prints what comes of it."""
 
+    async def run(settings: Settings, arguments: argparse.Namespace) -> None:
+        async with runtime_of(settings) as runtime:
+            async with Context.open(runtime, write=write) as ctx:
+                lines = await do(ctx, arguments)
+            for line in lines:
+                say(line)
 
-async def change_status(settings: Settings, arguments: argparse.Namespace) -> None:
-    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
-        user = await people.change_status(ctx, arguments.email, arguments.status)
-    say(user.model_dump_json())
-
-
-async def print_session(settings: Settings, arguments: argparse.Namespace) -> None:
-    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
-        session = await people.sign_in_as(ctx, arguments.email)
-    say(session.model_dump_json())
-
-
-async def create_key(settings: Settings, arguments: argparse.Namespace) -> None:
-    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
-        key_id, secret = await people.create_api_key(ctx, arguments.email)
-    say(f'{{"client_id":"{key_id}","client_secret":"{secret}"}}')
-
-
-async def list_jobs(settings: Settings, arguments: argparse.Namespace) -> None:
-    async with runtime_of(settings) as runtime, Context.open(runtime, write=False) as ctx:
-        for skip in itertools.count(step=MAX_LISTED):
-            rows, _ = await outbox.list_dead_jobs(
-                ctx.db, skip=skip, limit=MAX_LISTED, job=arguments.job
-            )
-            for row in rows:
-                say(admin.DeadJob.of(row).model_dump_json())
-            if len(rows) < MAX_LISTED:
-                break
-
-
-async def settle_jobs(settings: Settings, arguments: argparse.Namespace) -> None:
-    if bool(arguments.ids) == arguments.all:
-        raise CannotDo("say which ones: their ids, or --all")
-    ids = None if arguments.all else arguments.ids
-    async with runtime_of(settings) as runtime, Context.open(runtime) as ctx:
-        count = await arguments.settle(ctx, ids)
-    if ids is not None and count < len(set(ids)):
-        raise CannotDo(f"only {count} of these were among the dead jobs")
-    say(f"{count} jobs")
+    return run
 
 
 # -- Wiring --

@@ -69,6 +69,11 @@ class Client:
                 raise Refused(refusal["data"]) from None
             raise
 
+    @property
+    def session_id(self) -> str:
+        """Engine.IO's."""
+        return str(self._client.eio.sid)
+
     async def ask(self, event: str, payload: Any = None, *, namespace: str = "/chat") -> Any:
         """The data of the answer. Raises: Refused."""
         payload = {} if payload is None else payload

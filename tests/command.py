@@ -92,9 +92,11 @@ class Shell:
         return outcome.out.rstrip("\n")
 
     @asynccontextmanager
-    async def serve(self, variables: Mapping[str, str] | None = None) -> AsyncIterator[Served]:
+    async def serve(
+        self, variables: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    ) -> AsyncIterator[Served]:
         """A server that is ready."""
-        process = await self._start(["serve"], ROOT, variables or {})
+        process = await self._start(["serve", *arguments], ROOT, variables or {})
         try:
             assert process.stdout is not None
             async with asyncio.timeout(PATIENCE):
