@@ -86,7 +86,7 @@ class Delivery:
         self._sockets[user_id] = self._sockets.get(user_id, 0) + 1
         if self._sockets[user_id] == 1:
             self._presence.change(user_id)
-        await self._runtime.bus.subscribe(user_id)
+        self._runtime.bus.subscribe(user_id)
         start = await self.locate(user_id, client.namespace, after, epoch)
         if client.present:
             client.welcome()

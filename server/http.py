@@ -204,7 +204,7 @@ class Http:
         self._waiters.add(waiter)
         self._delivery.follow(user_id, waiter)
         try:
-            await self._runtime.bus.subscribe(user_id)
+            self._runtime.bus.subscribe(user_id)
             start = await self._delivery.locate(user_id, namespace, query.after, query.epoch)
             waiter.after = start.after
             items = await self._delivery.read(user_id, namespace, start.after)

@@ -69,7 +69,7 @@ class Bus(Protocol):
     def publish(self, messages: Sequence[Message]) -> None:
         """Hand messages to every instance that subscribed to their people; never waits."""
 
-    async def subscribe(self, user_id: int) -> None:
+    def subscribe(self, user_id: int) -> None:
         """Receive this person's messages from now on (or, Redis away, as soon as it is back)."""
 
     def unsubscribe(self, user_id: int) -> None: ...

@@ -29,7 +29,7 @@ class MemoryBus:
                 if message.user_id in self._subscribed:
                     self._listener.receive(message)
 
-    async def subscribe(self, user_id: int) -> None:
+    def subscribe(self, user_id: int) -> None:
         self._subscribed.add(user_id)
 
     def unsubscribe(self, user_id: int) -> None:

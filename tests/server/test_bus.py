@@ -74,7 +74,7 @@ def notice(user_id: int, seq: int | None = 1, text: str = "ё\n\u2028") -> Notic
 
 async def test_people_subscribed_to_are_heard_of_others_not(new_bus: NewBus) -> None:
     bus, ears = await new_bus()
-    await bus.subscribe(1)
+    bus.subscribe(1)
     bus.publish([notice(1, 1), notice(2, 1), notice(1, None), Cut(1, (4, 5)), Cut(2, (6,))])
     await ears.wait_for(lambda: len(ears.heard) == 3)
     assert ears.heard == [notice(1, 1), notice(1, None), Cut(1, (4, 5))]
@@ -82,8 +82,8 @@ async def test_people_subscribed_to_are_heard_of_others_not(new_bus: NewBus) -> 
 
 async def test_after_unsubscribing_nothing_is_heard(new_bus: NewBus) -> None:
     bus, ears = await new_bus()
-    await bus.subscribe(1)
-    await bus.subscribe(2)
+    bus.subscribe(1)
+    bus.subscribe(2)
     bus.unsubscribe(1)
     bus.publish([notice(1), notice(2)])
     await ears.wait_for(lambda: ears.heard)
@@ -93,7 +93,7 @@ async def test_after_unsubscribing_nothing_is_heard(new_bus: NewBus) -> None:
 async def test_one_may_subscribe_again_at_once(new_bus: NewBus) -> None:
     bus, ears = await new_bus()
     for seq in range(20):
-        await bus.subscribe(1)
+        bus.subscribe(1)
         bus.publish([notice(1, seq)])
         bus.unsubscribe(1)
     await ears.wait_for(lambda: len(ears.heard) == 20)
@@ -102,7 +102,7 @@ async def test_one_may_subscribe_again_at_once(new_bus: NewBus) -> None:
 
 async def test_publishing_after_the_stop_is_harmless(new_bus: NewBus) -> None:
     bus, ears = await new_bus()
-    await bus.subscribe(1)
+    bus.subscribe(1)
     await bus.stop()
     bus.publish([notice(1)])
     assert ears.heard == []
@@ -120,12 +120,12 @@ async def test_who_arrives_is_there_until_they_depart(new_bus: NewBus) -> None:
 @pytest.mark.scaled
 async def test_instances_hear_each_other(new_bus: NewBus) -> None:
     (one, ears), (two, others) = await new_bus(), await new_bus()
-    await one.subscribe(1)
-    await two.subscribe(1)
-    await two.subscribe(2)
+    one.subscribe(1)
+    two.subscribe(1)
+    two.subscribe(2)
     one.publish([notice(1), notice(2), Cut(1, (3,))])
     await others.wait_for(lambda: len(others.heard) == 3)
-    assert others.heard == [notice(1), Cut(1, (3,)), notice(2)], "in each person's order"
+    assert others.heard == [notice(1), notice(2), Cut(1, (3,))]
     assert ears.heard == [notice(1), Cut(1, (3,))], "one's own messages are heard once"
 
 
@@ -155,8 +155,8 @@ async def test_deployments_on_one_redis_do_not_mix(new_bus: NewBus) -> None:
     other, others = RedisBus(REDIS, uuid.uuid4().hex, SEALS), Ears()
     await other.start(others)
     await wait_until(lambda: other.healthy, "the other is up")
-    await one.subscribe(1)
-    await other.subscribe(1)
+    one.subscribe(1)
+    other.subscribe(1)
     await one.arrive([1])
     one.publish([notice(1)])
     await ears.wait_for(lambda: ears.heard)
@@ -169,23 +169,21 @@ async def test_deployments_on_one_redis_do_not_mix(new_bus: NewBus) -> None:
 async def test_many_messages_of_a_moment_arrive_in_their_order(new_bus: NewBus) -> None:
     (one, _), (two, others) = await new_bus(), await new_bus()
     for user_id in (1, 2):
-        await two.subscribe(user_id)
-    sent: list[Message] = [Cut(2, (7,)), *(notice(1 + seq % 2, seq) for seq in range(250))]
+        two.subscribe(user_id)
+    sent: list[Message] = [Cut(2, (7,)), *(notice(1 + seq % 2, seq) for seq in range(1200))]
     one.publish(sent)
     await others.wait_for(lambda: len(others.heard) == len(sent))
-    for user_id in (1, 2):
-        mine = [message for message in sent if message.user_id == user_id]
-        assert [one for one in others.heard if one.user_id == user_id] == mine
+    assert others.heard == sent
 
 
 @pytest.mark.scaled
 async def test_what_nobody_of_ours_sealed_is_not_heard(new_bus: NewBus) -> None:
     bus, ears = await new_bus()
     assert isinstance(bus, RedisBus)
-    await bus.subscribe(1)
+    bus.subscribe(1)
     others = Seals(["another secret"])
     forged = b"0" * 16 + redis_bus._SEPARATOR + redis_bus._encode(notice(1, 5))
-    here, there = bus._channel(1), bus._channel(2)
+    here, there = bus._channel, f"{bus._channel}:else"
     async with Redis.from_url(REDIS) as redis:
         for message in (
             forged,
