@@ -12,8 +12,9 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import ValidationError
 
-from handlers import NAMESPACES, admin, demo, operating
-from handlers.operating import CannotDo
+from handlers import NAMESPACES, admin, demo
+from handlers.admin import shell
+from handlers.admin.shell import CannotDo
 from jobs.broker import build_brokers
 from jobs.providers.mail import build_mailer
 from jobs.providers.push import build_pusher
@@ -119,7 +120,7 @@ def add_user_actions(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--role", required=True, choices=[role.value for role in Role])
     create.add_argument("--name")
     create.add_argument("--password", help="else the first line of standard input, if any")
-    create.set_defaults(run=operate(operating.create_user))
+    create.set_defaults(run=operate(shell.create_user))
     for name, status, about in (
         ("approve", Status.ACTIVE, "let a psychologist begin to work"),
         ("block", Status.BLOCKED, "end every session and refuse new ones"),
@@ -127,10 +128,10 @@ def add_user_actions(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=about)
         action.add_argument("email")
-        action.set_defaults(run=operate(operating.change_status), status=status)
+        action.set_defaults(run=operate(shell.change_status), status=status)
     for name, do, about in (
-        ("token", operating.sign_in, "print a Session as one line of JSON"),
-        ("key", operating.create_key, "an API key for a partner's server, shown this once"),
+        ("token", shell.sign_in, "print a Session as one line of JSON"),
+        ("key", shell.create_key, "an API key for a partner's server, shown this once"),
     ):
         action = actions.add_parser(name, help=about)
         action.add_argument("email")
@@ -141,7 +142,7 @@ def add_job_actions(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="as lines of JSON, the latest first")
     listing.add_argument("--job", help="only this kind")
-    listing.set_defaults(run=operate(operating.list_jobs, write=False))
+    listing.set_defaults(run=operate(shell.list_jobs, write=False))
     for name, settle, about in (
         ("retry", admin.retry_jobs, "try them again, from their first attempt on"),
         ("drop", admin.drop_jobs, "forget them"),
@@ -149,7 +150,7 @@ def add_job_actions(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=about)
         action.add_argument("ids", nargs="*", type=int, metavar="ID")
         action.add_argument("--all", action="store_true")
-        action.set_defaults(run=operate(operating.settle_jobs), settle=settle)
+        action.set_defaults(run=operate(shell.settle_jobs), settle=settle)
 
 
 # -- Serving --

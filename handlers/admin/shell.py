@@ -3,8 +3,8 @@
 import sys
 from argparse import Namespace
 
-from handlers import admin
 from handlers.accounts import people
+from handlers.admin.jobs import DeadJob
 from server.context import Context
 from storage import outbox
 from storage.accounts import Role
@@ -48,7 +48,7 @@ async def list_jobs(ctx: Context, arguments: Namespace) -> list[str]:
         )
         if not rows:
             break
-        lines += [admin.DeadJob.of(row).model_dump_json() for row in rows]
+        lines += [DeadJob.of(row).model_dump_json() for row in rows]
     return lines
 
 
