@@ -18,9 +18,10 @@ class SendQueue(Protocol):
 
     @property
     def fill(self) -> float:
-        """How full it is: from 1 on, the client is too slow."""
+        """How full it is; from 1 on it takes nothing."""
 
-    def put(self, frame: Frame) -> None: ...
+    def put(self, frame: Frame) -> bool:
+        """Take a frame, unless it is full."""
 
     async def drained(self) -> None:
         """Wait until the client has taken what there is, or is gone."""
@@ -43,14 +44,16 @@ class Held:
     def fill(self) -> float:
         return max(self._size / MAX_QUEUED, len(self._frames) / MAX_QUEUED_PACKETS)
 
-    def put(self, frame: Frame) -> None:
-        self._frames.append(frame)
-        self._size += len(frame.text)
-        self._empty.clear()
-        self._news.set()
+    def put(self, frame: Frame) -> bool:
+        if self.fill >= 1:
+            return False
+        self._add(frame)
+        return True
 
-    def end(self) -> None:
-        """Nothing more will come."""
+    def end(self, last: Frame | None = None) -> None:
+        """Nothing more will come, but for this."""
+        if last is not None:
+            self._add(last)
         self._ended = True
         self._news.set()
 
@@ -69,14 +72,20 @@ class Held:
     async def drained(self) -> None:
         await self._empty.wait()
 
-    def pour(self, target: SendQueue) -> None:
-        """Let all of it go on elsewhere; whoever still waits here gets nothing."""
-        for frame in self._frames:
-            target.put(frame)
+    def pour(self, target: SendQueue) -> bool:
+        """Let it go on elsewhere, if there is room; whoever still waits here gets nothing."""
+        is_taken = all(target.put(frame) for frame in self._frames)
         self._frames.clear()
         self._size = 0
         self._empty.set()
         self.end()
+        return is_taken
+
+    def _add(self, frame: Frame) -> None:
+        self._frames.append(frame)
+        self._size += len(frame.text)
+        self._empty.clear()
+        self._news.set()
 
 
 class Flowing:
@@ -92,10 +101,14 @@ class Flowing:
         transport = self._protocol.transport
         return 0 if transport is None else transport.get_write_buffer_size() / MAX_QUEUED
 
-    def put(self, frame: Frame) -> None:
+    def put(self, frame: Frame) -> bool:
         transport = self._protocol.transport
-        if transport is not None and not transport.is_closing():
-            transport.write(frame.websocket)
+        if transport is None or transport.is_closing():
+            return True
+        if transport.get_write_buffer_size() >= MAX_QUEUED:
+            return False
+        transport.write(frame.websocket)
+        return True
 
     async def drained(self) -> None:
         if self._protocol.writing_paused:

@@ -80,16 +80,11 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
 
     def post(self, frame: Frame, *, may_be_dropped: bool = False) -> None:
         """Send a frame; a client that does not read is cut off."""
-        if self.closing or self.closed:
+        if self.closing or (may_be_dropped and self.queue.fill >= 0.5):
             return
-        fill = self.queue.fill
-        if may_be_dropped and fill >= 0.5:
-            return
-        if fill >= 1:
+        if not self.queue.put(frame):
             self.refuse("too_slow")
             self.abort()
-            return
-        self.queue.put(frame)
 
     def refuse(self, reason: str) -> None:
         """Close the connection and say why: in the websocket's close frame, or in a 400."""
@@ -112,8 +107,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             self._next_ping.cancel()
         await self.server.trigger("disconnect", self.sid, reason)
         if isinstance(self.queue, Held):
-            self.queue.put(_CLOSE_FRAME)
-            self.queue.end()
+            self.queue.end(_CLOSE_FRAME)
         self._ending = self.server.later(self._end())
 
     async def _end(self) -> None:
@@ -218,8 +212,8 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         self._request, self._socket = request, socket
         self.connected = self.upgraded = True
         held, self.queue = self.queue, Flowing(request.protocol)
-        if isinstance(held, Held):
-            held.pour(self.queue)
+        if isinstance(held, Held) and not held.pour(self.queue):
+            self.refuse("too_slow")
 
     async def _probe(self, socket: web.WebSocketResponse) -> bool:
         """The client asks whether the websocket works, then moves over; polling stays till then."""
