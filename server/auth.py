@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 import jwt
@@ -22,6 +23,7 @@ ISSUER = "emotrack"
 NOBODYS_HASH = "$2b$12$j9ySIdwdT5MLPP.r7LHXWupTDvYP/FI6lsOng4S37jBPdE9pnnxji"
 """Compared with when there is no account, at the cost of a real comparison."""
 
+MAX_KNOWN_TOKENS = 5000
 HASHING_THREADS = 2
 MAX_WAITING = 64
 """Passwords that may wait for a thread; at a quarter of a second each, more would time out."""
@@ -84,6 +86,8 @@ class Tokens:
         self._keys = keys
         self._algorithm = algorithm
         self.lifetime = timedelta(minutes=minutes)
+        # Each namespace of a connection brings it again.
+        self._verify_once = lru_cache(maxsize=MAX_KNOWN_TOKENS)(self._verify)
 
     def issue(self, *, user_id: int, role: str, session_id: int, at: datetime, jti: str) -> str:
         """The token is a function of these values alone: a repeated refresh gets it again."""
@@ -100,6 +104,12 @@ class Tokens:
 
     def read(self, token: str) -> Claims:
         """Raises: Unauthenticated, TokenExpired."""
+        claims = self._verify_once(token)
+        if claims.expires_at <= datetime.now(UTC):
+            raise TokenExpired
+        return claims
+
+    def _verify(self, token: str) -> Claims:
         for key in self._keys:
             try:
                 claims = jwt.decode(
