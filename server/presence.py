@@ -57,16 +57,20 @@ class Presence:
             self._running = asyncio.create_task(self._run(), context=contextvars.Context())
 
     async def _run(self) -> None:
+        try:
+            while self._changed or self._departed:
+                await self._carry_out(_take(self._changed), _take(self._departed))
+        finally:
+            self._running = None
+
+    async def _carry_out(self, changed: set[int], died: set[int]) -> None:
         bus = self._runtime.bus
-        while self._changed or self._departed:
-            changed, died = _take(self._changed), _take(self._departed)
-            here = {user_id for user_id in changed if self._is_here(user_id)}
-            came = await bus.arrive(here) if here else set()
-            gone = changed - here
-            went = await bus.depart(gone) if gone else set()
-            await self._tell(came, online=True)
-            await self._tell(went | {one for one in died if not self._is_here(one)}, online=False)
-        self._running = None
+        here = {user_id for user_id in changed if self._is_here(user_id)}
+        came = await bus.arrive(here) if here else set()
+        gone = changed - here
+        went = await bus.depart(gone) if gone else set()
+        await self._tell(came, online=True)
+        await self._tell(went | {one for one in died if not self._is_here(one)}, online=False)
 
     async def _tell(self, user_ids: Collection[int], *, online: bool) -> None:
         """As well as it can be done now: what is told here may be lost."""
