@@ -80,7 +80,10 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
 
     def post(self, frame: Frame, *, may_be_dropped: bool = False) -> None:
         """Send a frame; a client that does not read is cut off."""
-        if self.closing or (may_be_dropped and self.queue.fill >= 0.5):
+        if self.closing or self.refusal is not None:
+            # After a frame that found no room another one would hide that it is missing.
+            return
+        if may_be_dropped and self.queue.fill >= 0.5:
             return
         if not self.queue.put(frame):
             self.refuse("too_slow")
