@@ -108,7 +108,7 @@ class Feed:
             self._catch_up("tail", GAP_PATIENCE)
 
     def _send(self, notice: Notice, kind: str) -> None:
-        self._client.wire.post(_encode(notice))
+        self._client.send(_encode(notice))
         self._last = notice.seq or self._last
         self._delivery.told[kind] += 1
 
