@@ -58,7 +58,12 @@ class Request:
     @property
     def left(self) -> float:
         """Seconds in which it must be answered; none, or fewer than none, when it is too late."""
-        return self.came_at + TIMEOUT - monotonic()
+        return time_left(self.came_at)
+
+
+def time_left(came_at: float) -> float:
+    """Seconds in which what came then must be answered."""
+    return came_at + TIMEOUT - monotonic()
 
 
 async def authenticate(runtime: Runtime, token: str) -> tuple[Identity, Claims]:

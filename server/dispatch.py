@@ -14,7 +14,6 @@ from server import metrics
 from server.auth import Claims
 from server.batches import Batches
 from server.calls import (
-    TIMEOUT,
     Request,
     admit,
     authenticate,
@@ -23,6 +22,7 @@ from server.calls import (
     full_name,
     guarded,
     perform,
+    time_left,
     translate,
     validate,
 )
@@ -151,10 +151,10 @@ class Dispatch:
     async def _enter(self, client: Client, auth: Any) -> None:
         connection = client.connection
         if connection.identity is None:
-            # Its turn may come late, and the database be away for a moment.
+            # The database may be away for a moment.
             connection.expect_sign_in(JOIN_TIMEOUT)
         outcome = await guarded(
-            "connect", lambda: self._join_in_turn(client, auth), timeout=JOIN_TIMEOUT
+            "connect", lambda: self._join_patiently(client, auth), timeout=JOIN_TIMEOUT
         )
         if isinstance(outcome, Error):
             if connection.identity is None:
@@ -170,7 +170,7 @@ class Dispatch:
         await guarded("connected", lambda: self._greet(client))
         await self._take_turns(client)
 
-    async def _join_in_turn(self, client: Client, raw: Any) -> None:
+    async def _join_patiently(self, client: Client, raw: Any) -> None:
         """Join as soon as it can be done: official clients do not try a refused join again."""
         if client.namespace not in self._namespaces:
             raise NotFound
@@ -192,7 +192,7 @@ class Dispatch:
 
     async def _join(self, client: Client, auth: ConnectAuth) -> None:
         if not client.present:
-            # Gone before its turn came.
+            # Gone meanwhile.
             raise Unauthenticated
         await self._authenticate(client.connection, auth.token)
         await self._delivery.join(client, auth.after, auth.epoch)
@@ -266,7 +266,7 @@ class Dispatch:
             return dump(await perform(self._runtime, request))
 
         # Whoever waited long for a turn, behind others that waited in vain, is answered all the same.
-        left = max(0.0, TIMEOUT - (monotonic() - ask.came_at))
+        left = time_left(ask.came_at)
         return await guarded(full_name(event), work, at_least=event.at_least, timeout=left)
 
     async def _admit(self, client: Client, event: Event, ask: Ask, caller: Caller) -> Request:

@@ -1,7 +1,7 @@
 """Chats under lock: read once, changed in memory, written back together."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,23 @@ from storage.many import INT, Changes, Insertion, Many, core
 from storage.schema import Moment
 
 CHATS, MEMBERS = core(Chat), core(Member)
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    chat_id: int
+    seq: int
+    sender_id: int
+    client_ref: UUID
+    request_hash: str
+    text: str
+    created_at: datetime
+    files: int
+    edited_at: None = None
+    deleted: bool = False
+
+
+MESSAGE_COLUMNS = tuple(one.name for one in fields(NewMessage))
 
 
 def _lock(asked: FromClause) -> Any:
@@ -56,19 +73,7 @@ def _move_members(places: FromClause) -> Any:
 
 _LOCK = Many(_lock, id=INT)
 _SAVE = Changes(
-    Insertion(
-        Message,
-        "chat_id",
-        "seq",
-        "sender_id",
-        "client_ref",
-        "request_hash",
-        "text",
-        "created_at",
-        "edited_at",
-        "deleted",
-        "files",
-    ),
+    Insertion(Message, *MESSAGE_COLUMNS),
     Insertion(Attachment, "chat_id", "seq", "place", "upload_id"),
     Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at"),
     Many(_move_ends, id=INT, last_seq=INT),
@@ -87,20 +92,6 @@ class Progress:
     unread: int
     unread_before: int
     moved: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    chat_id: int
-    seq: int
-    sender_id: int
-    client_ref: UUID
-    request_hash: str
-    text: str
-    created_at: datetime
-    files: int
-    edited_at: None = None
-    deleted: bool = False
 
 
 @dataclass(slots=True)
@@ -242,18 +233,7 @@ async def save_talks(db: AsyncSession, talks: Iterable[Talk], now: datetime) -> 
 
 
 def _describe(message: NewMessage) -> dict[str, Any]:
-    return {
-        "chat_id": message.chat_id,
-        "seq": message.seq,
-        "sender_id": message.sender_id,
-        "client_ref": message.client_ref,
-        "request_hash": message.request_hash,
-        "text": message.text,
-        "created_at": message.created_at,
-        "edited_at": message.edited_at,
-        "deleted": message.deleted,
-        "files": message.files,
-    }
+    return {name: getattr(message, name) for name in MESSAGE_COLUMNS}
 
 
 def _note(talk: Talk, member: Progress, kind: Marker, seq: int, now: datetime) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession
 
+from server.wire import Wire
 from tests.instance import Instance, Person
 from tests.server.raw import Closed, RawPolling, connect_packet, event_packet, upgrade_and_vanish
 from tests.server.trial import PLACE, numbers, tell, wait_until, wires_of
@@ -18,6 +19,18 @@ pytestmark = pytest.mark.embedded
 async def polling(kernel: Instance) -> AsyncIterator[RawPolling]:
     async with ClientSession() as session, RawPolling(session, kernel.url) as polling:
         yield polling
+
+
+async def start_poll(
+    kernel: Instance, person: Person, polling: RawPolling
+) -> tuple[Wire, asyncio.Task[tuple[int, str]]]:
+    """Join, hear what there is, and let one more poll wait."""
+    await polling.join(PLACE, person.token)
+    await polling.wait_for(f"2{PLACE},")
+    (wire,) = wires_of(kernel).values()
+    poll = asyncio.create_task(polling.get())
+    await wait_until(lambda: wire.polling, "the poll waits")
+    return wire, poll
 
 
 async def test_a_whole_story_by_polling_alone(kernel: Instance, person: Person) -> None:
@@ -89,11 +102,7 @@ async def test_a_poll_that_a_library_repeats_ends_the_session(
 async def test_what_an_aborted_poll_may_have_missed_comes_with_after(
     kernel: Instance, person: Person, polling: RawPolling
 ) -> None:
-    await polling.join(PLACE, person.token)
-    await polling.wait_for(f"2{PLACE},")
-    (wire,) = wires_of(kernel).values()
-    poll = asyncio.create_task(polling.get())
-    await wait_until(lambda: wire.polling, "the poll waits")
+    wire, poll = await start_poll(kernel, person, polling)
     poll.cancel()
     await asyncio.gather(poll, return_exceptions=True)
     await tell(kernel, [person], 1, 2, 3)
@@ -145,11 +154,7 @@ async def test_a_failed_probe_leaves_the_polling_session_alone(
 async def test_a_poll_ends_when_a_client_in_a_hurry_moves_to_a_websocket(
     kernel: Instance, person: Person, polling: RawPolling
 ) -> None:
-    await polling.join(PLACE, person.token)
-    await polling.wait_for(f"2{PLACE},")
-    (wire,) = wires_of(kernel).values()
-    poll = asyncio.create_task(polling.get())
-    await wait_until(lambda: wire.polling, "the poll waits")
+    _, poll = await start_poll(kernel, person, polling)
     address = polling.address.replace("transport=polling", "transport=websocket")
     async with ClientSession() as session, session.ws_connect(address) as websocket:
         # Without waiting for the answer to the probe.
