@@ -1,11 +1,12 @@
 """What happens when a client asks: events and routes, one module per noun."""
 
-from handlers import accounts, admin, care, chat, notifications, uploads
+from handlers import accounts, admin, care, chat, mood, notifications, uploads
 
 NAMESPACES = (
     accounts.account,
     care.care,
     chat.chat,
+    mood.mood,
     notifications.notifications,
     uploads.uploads,
     admin.admin,

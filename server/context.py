@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server import texts
 from server.auth import Identity, new_id
 from server.bus import Cut, Notice
+from server.cache import Cache
 from server.errors import Unauthenticated
 from server.limits import Rate
 from server.outgoing import Job, Push, Signal, State, Value
@@ -83,21 +84,27 @@ class Context:
         """The transaction; it begins with its first statement and the edge commits it."""
         return self.unit.db
 
+    @property
+    def cache(self) -> Cache:
+        """What was reckoned before. To be asked while no unit of work is open."""
+        return self.runtime.cache
+
     def link(self, path: str) -> str:
         """A URL that opens this path to whoever has it, for an hour or two."""
         return self.runtime.links.sign(path, self.now)
 
     @asynccontextmanager
-    async def work(self) -> AsyncIterator["Context"]:
+    async def work(self, *, write: bool | None = None) -> AsyncIterator["Context"]:
         """A unit of work that is committed at the end of the block, whatever comes after.
+
+        It may write where the context may, unless it is said otherwise.
 
         Raises: RuntimeError inside an open transaction, which would wait for itself.
         """
         if self.unit.is_open:
             raise RuntimeError("a unit of work is open: nothing may be nested in it")
-        async with Context.open(
-            self.runtime, self.caller, self.actor, write=self.unit.writes
-        ) as inner:
+        write = self.unit.writes if write is None else write
+        async with Context.open(self.runtime, self.caller, self.actor, write=write) as inner:
             yield inner
 
     def push(self, push: Push[Value], data: Value, *, to: Iterable[int]) -> None:

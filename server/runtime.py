@@ -10,6 +10,7 @@ from server.bus import Bus
 from server.bus.memory import MemoryBus
 from server.bus.redis import RedisBus
 from server.bus.seals import Seals
+from server.cache import Cache, MemoryCache, RedisCache
 from server.limits import Limiter
 from server.links import Links
 from server.pool import Pool
@@ -44,6 +45,7 @@ class Runtime:
     blobs: Blobs
     links: Links
     images: Pool
+    cache: Cache
     google: OpenIdProvider | None = None
     clock: Callable[[], datetime] = read_clock
     waker: Waker | None = None
@@ -63,6 +65,7 @@ class Runtime:
         self.pusher.close()
         self.images.close()
         await self.blobs.close()
+        await self.cache.close()
         await self.limits.close()
         await self.database.close()
 
@@ -83,6 +86,7 @@ def build_runtime(
         blobs=build_blobs(settings),
         links=Links(settings.signing_keys, settings.public_url),
         images=Pool("images", threads=IMAGE_THREADS, max_waiting=MAX_IMAGES),
+        cache=_build_cache(settings),
         tokens=Tokens(
             keys=settings.signing_keys,
             algorithm=settings.jwt_algorithm,
@@ -99,3 +103,9 @@ def _build_bus(settings: Settings) -> Bus:
         return MemoryBus()
     seals = Seals(settings.internal_keys)
     return RedisBus(settings.redis, settings.deployment, seals, settings.internal_address)
+
+
+def _build_cache(settings: Settings) -> Cache:
+    if settings.redis is None:
+        return MemoryCache()
+    return RedisCache(settings.redis, settings.deployment, Seals(settings.internal_keys))

@@ -136,6 +136,18 @@ async def is_active(db: AsyncSession, psychologist_id: int, patient_id: int) -> 
     return status == RelationStatus.ACTIVE
 
 
+async def list_psychologists(db: AsyncSession, patient_id: int) -> list[int]:
+    """Whose patient this is; no relation can begin or end before this transaction does."""
+    rows = await db.execute(
+        select(Relation.psychologist_id, Relation.status)
+        .where(Relation.patient_id == patient_id)
+        .order_by(Relation.psychologist_id)
+        .with_for_update(read=True)
+    )
+    # Not in the condition: one that is being accepted in this moment would not be waited for.
+    return [psychologist_id for psychologist_id, status in rows if status == RelationStatus.ACTIVE]
+
+
 async def add_invitation(db: AsyncSession, psychologist_id: int, email: str, now: datetime) -> None:
     statement = insert(db, Invitation).values(
         psychologist_id=psychologist_id, email=email, created_at=now

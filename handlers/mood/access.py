@@ -1,0 +1,22 @@
+"""Whose diary one may read: one's own, and those of one's patients."""
+
+from server.context import Context
+from server.errors import NotFound
+from storage import care as relations
+
+
+async def access_diary(ctx: Context, patient_id: int | None, event: str) -> int:
+    """Whose diary it is: without an id one's own.
+
+    Reading a patient's is written into the audit trail before anything is read, in a unit of work
+    of its own: the reading itself changes nothing.
+
+    Raises: NotFound where they are not, or no longer, in this person's care.
+    """
+    if patient_id in (None, ctx.user.id):
+        return ctx.user.id
+    async with ctx.work(write=True) as inner:
+        if not await relations.is_active(inner.db, ctx.user.id, patient_id):
+            raise NotFound
+        inner.audit("mood:read", subject_id=patient_id, event=event)
+    return patient_id

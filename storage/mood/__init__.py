@@ -1,0 +1,42 @@
+"""Moods: diaries, and what their entries come to."""
+
+from storage.mood.entries import (
+    add_entry,
+    change_diary,
+    count_entries,
+    find_entry,
+    get_revision,
+    list_entries,
+    remove_entry,
+)
+from storage.mood.statistics import (
+    Day,
+    Figures,
+    PeriodName,
+    Variable,
+    VariableKind,
+    get_figures,
+    list_days,
+    list_figures,
+)
+from storage.mood.tables import Diary, Entry
+
+__all__ = [
+    "Day",
+    "Diary",
+    "Entry",
+    "Figures",
+    "PeriodName",
+    "Variable",
+    "VariableKind",
+    "add_entry",
+    "change_diary",
+    "count_entries",
+    "find_entry",
+    "get_figures",
+    "get_revision",
+    "list_days",
+    "list_entries",
+    "list_figures",
+    "remove_entry",
+]
