@@ -25,7 +25,7 @@ from server import processes
 from server.app import DRAIN, build_app
 from server.catalog import write_documents
 from server.catalog.variables import write_settings
-from server.checks import check_parts
+from server.checks import Mark, check_parts
 from server.context import Context
 from server.errors import Error
 from server.health import build_metrics_app
@@ -304,9 +304,9 @@ async def check(settings: Settings, arguments: argparse.Namespace) -> None:
     say(f"ok    settings: {settings.environment}")
     async with runtime_of(settings) as runtime:
         broken = 0
-        async for part, works, about in check_parts(runtime):
-            say(f"{'ok   ' if works else 'FAIL '} {part}: {about}")
-            broken += not works
+        async for mark, part, about in check_parts(runtime):
+            say(f"{mark:<5} {part}: {about}")
+            broken += mark == Mark.FAIL
     if broken:
         raise CannotDo("something does not work")
 

@@ -1,11 +1,12 @@
 """What happens when a client asks: events and routes, one module per noun."""
 
-from handlers import accounts, admin, care, chat, mood, notifications, uploads
+from handlers import accounts, admin, assessments, care, chat, mood, notifications, uploads
 
 NAMESPACES = (
     accounts.account,
     care.care,
     chat.chat,
+    assessments.assessments,
     mood.mood,
     notifications.notifications,
     uploads.uploads,

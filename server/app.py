@@ -47,6 +47,9 @@ def build_app(
     attach_health(app, runtime, lambda: transport.is_draining, transport.count, delivery.count)
 
     async def live(app: web.Application) -> AsyncIterator[None]:
+        for namespace in namespaces:
+            if namespace.on_start is not None:
+                await namespace.on_start(runtime)
         await delivery.start(transport)
         for part in background:
             await part.__aenter__()

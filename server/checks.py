@@ -2,20 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import StrEnum
 from typing import NamedTuple
 
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from server import texts
 from server.runtime import Runtime
 from server.settings import Settings
 
 TIMEOUT = 10
 
 
+class Mark(StrEnum):
+    """How a part is. One that is to be warned of works, though not as it should."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
 class Finding(NamedTuple):
+    mark: Mark
     part: str
-    works: bool
     about: str
 
 
@@ -30,15 +40,16 @@ async def check_parts(runtime: Runtime) -> AsyncIterator[Finding]:
     }
     for part, check in parts.items():
         yield await _try(part, check)
+    yield _check_crisis_contacts(runtime.settings)
 
 
 async def _try(part: str, check: Callable[[], Awaitable[str]]) -> Finding:
     try:
         async with asyncio.timeout(TIMEOUT):
-            return Finding(part, works=True, about=await check())
+            return Finding(Mark.OK, part, await check())
     except Exception as error:
         about = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        return Finding(part, works=False, about=about)
+        return Finding(Mark.FAIL, part, about)
 
 
 async def _check_database(runtime: Runtime) -> str:
@@ -52,3 +63,12 @@ async def _check_redis(settings: Settings) -> str:
         return "not configured, a single instance keeps all in memory"
     async with Redis.from_url(settings.redis, socket_timeout=3) as redis:
         return f"Redis {(await redis.info('server'))['redis_version']}"
+
+
+def _check_crisis_contacts(settings: Settings) -> Finding:
+    """Nobody is to be sent to a number that we made up, so there may be none."""
+    lacking = [locale for locale in texts.LOCALES if not settings.crisis_contacts.get(locale)]
+    if not lacking:
+        return Finding(Mark.OK, "crisis contacts", ", ".join(texts.LOCALES))
+    about = f"none in {', '.join(lacking)}: people in need are told of the emergency number only"
+    return Finding(Mark.WARN, "crisis contacts", about)

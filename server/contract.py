@@ -16,6 +16,7 @@ from server.errors import Error
 from server.limits import Rate
 from server.outgoing import Job, Push, Queue, Signal, State
 from server.payload import Change, Payload
+from server.runtime import Runtime
 from storage.accounts import Role
 
 PUBLIC: frozenset[Role] = frozenset()
@@ -36,6 +37,7 @@ _RAISES = re.compile(r"^\s*Raises:\s*([a-z_,\s]+)\.", re.MULTILINE)
 In = TypeVar("In", bound=Payload)
 Value = TypeVar("Value", bound=Payload)
 ReadState = Callable[[AsyncSession, Collection[int]], Awaitable[Mapping[int, Value]]]
+Start = TypeVar("Start", bound=Callable[[Runtime], Awaitable[None]])
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
 
 
@@ -98,6 +100,7 @@ class Namespace:
     jobs: dict[str, Job[Any]] = field(default_factory=dict)
     on_connected: Callable[[Context], Awaitable[None]] | None = None
     on_presence: PresenceChanged | None = None
+    on_start: Callable[[Runtime], Awaitable[None]] | None = None
 
     def on(
         self,
@@ -223,6 +226,13 @@ class Namespace:
         if self.on_connected is not None:
             raise TypeError(f"{self.name} has a function for connected sockets already")
         self.on_connected = function
+        return function
+
+    def starting(self, function: Start) -> Start:
+        """Declare what must be there before a server begins to answer; it runs at every start."""
+        if self.on_start is not None:
+            raise TypeError(f"{self.name} has a function for the start already")
+        self.on_start = function
         return function
 
     def presence(self, function: PresenceChanged) -> PresenceChanged:

@@ -7,11 +7,19 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_SECRET = 32
 """Bytes; RFC 7518 §3.2 asks for a key at least as long as the hash."""
+
+
+class CrisisContact(BaseModel):
+    """Somebody who helps at once, by telephone or on a page."""
+
+    name: str = Field(min_length=1, max_length=200)
+    phone: str | None = Field(None, min_length=1, max_length=40)
+    url: str | None = Field(None, min_length=1, max_length=500)
 
 
 class Settings(BaseSettings):
@@ -86,6 +94,23 @@ class Settings(BaseSettings):
     )
     fcm_url: str = Field("", description="In place of FCM's address; for tests.")
 
+    alert_minutes: float = Field(
+        30, gt=0, description="After how long an alert nobody acknowledged goes to the admins too."
+    )
+    crisis_contacts: dict[str, tuple[CrisisContact, ...]] = Field(
+        {},
+        description="Where people in need may turn, as JSON by locale: "
+        '{"ru": [{"name": "…", "phone": "112", "url": "https://…"}]}; each as verified by you.',
+    )
+    change_rules: dict[str, dict[str, float]] = Field(
+        {},
+        description="Thresholds of change other than the usual ones, as JSON by test: "
+        '{"phq-9": {"reliable": 5}}.',
+    )
+    prorated_tests: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Tests that may lack two answers, by code, separated by commas."
+    )
+
     sentry_dsn: SecretStr = Field(SecretStr(""), description="Where errors are reported, if set.")
 
     google_client_id: str = Field("", description="OpenID Connect client; empty: switched off.")
@@ -94,7 +119,7 @@ class Settings(BaseSettings):
         "https://accounts.google.com", description="The OpenID Connect provider."
     )
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "prorated_tests", mode="before")
     @classmethod
     def split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -2,6 +2,7 @@
 
 from storage import (
     accounts,
+    assessments,
     audit,
     care,
     chat,
@@ -16,6 +17,7 @@ from storage.schema import Table
 
 __all__ = [
     "accounts",
+    "assessments",
     "audit",
     "care",
     "chat",

@@ -31,7 +31,16 @@ MAY_SIGN_IN = (Status.ACTIVE, Status.PENDING)
 
 class User(Table):
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("oauth_provider", "oauth_subject"), NEVER_REUSED)
+    __table_args__ = (
+        UniqueConstraint("oauth_provider", "oauth_subject"),
+        Index(
+            "ix_users_admins",
+            "id",
+            postgresql_where=text("role = 'admin'"),
+            sqlite_where=text("role = 'admin'"),
+        ),
+        NEVER_REUSED,
+    )
 
     id: Mapped[Key]
     email: Mapped[str] = mapped_column(String(254), unique=True)

@@ -1,82 +1,39 @@
-"""Care: psychologists and patients find each other, and part."""
+"""Relations: psychologists and patients find each other, and part."""
 
 from handlers import notifications
-from handlers.accounts.payloads import Email
-from handlers.accounts.person import Person
+from handlers.care.condition import introduce
+from handlers.care.declared import (
+    INVITE_RATE,
+    PATIENT,
+    PSYCHOLOGIST,
+    RATE,
+    RELATION,
+    care,
+    mail_invitation,
+    relation_accepted,
+    relation_declined,
+    relation_ended,
+    relation_invited,
+)
+from handlers.care.payloads import (
+    AnswerInvitation,
+    EndRelation,
+    InvitationMail,
+    Invite,
+    ListRelations,
+    Relation,
+)
 from handlers.chat import CARE, close_chat
-from handlers.uploads import Link
 from server import texts
 from server.context import Context
-from server.contract import Namespace
 from server.errors import NotFound
-from server.limits import Rate
-from server.outgoing import Push, Queue
-from server.payload import Change, Id, Instant, Nothing, Page, PageRequest, Payload
+from server.outgoing import Push
+from server.payload import Nothing, Page
 from storage import accounts
 from storage import care as relations
 from storage.accounts import MAY_SIGN_IN, Role
-from storage.care import Pair, RelationStatus
+from storage.care import RelationStatus
 from storage.notifications import NewNotification
-
-RATE = Rate(60, per=10)
-INVITE_RATE = Rate(30, per=60)
-PATIENT = frozenset({Role.PATIENT})
-PSYCHOLOGIST = frozenset({Role.PSYCHOLOGIST})
-
-
-class Relation(Payload):
-    psychologist: Person
-    patient: Person
-    status: RelationStatus
-    since: Instant | None
-    until: Instant | None
-
-    @classmethod
-    def of(cls, pair: Pair, link: Link) -> "Relation":
-        return cls(
-            psychologist=Person.of(pair.psychologist, link),
-            patient=Person.of(pair.patient, link),
-            status=RelationStatus(pair.relation.status),
-            since=pair.relation.since,
-            until=pair.relation.until,
-        )
-
-
-class Invite(Change):
-    email: Email
-
-
-class AnswerInvitation(Change):
-    psychologist_id: Id
-
-
-class ListRelations(PageRequest):
-    pass
-
-
-class EndRelation(Change):
-    user_id: Id
-
-
-class InvitationMail(Payload):
-    """The job: tell an address without an account who would like to work with its owner."""
-
-    psychologist_id: Id
-    email: str
-    locale: str
-
-
-care = Namespace("/care", "Who looks after whom: invitations, relations and their end.")
-
-relation_invited = care.push("relation:invited", Relation, "A psychologist invited a patient.")
-relation_accepted = care.push("relation:accepted", Relation, "The patient accepted.")
-relation_declined = care.push("relation:declined", Relation, "The patient declined.")
-relation_ended = care.push("relation:ended", Relation, "One of the two ended the relation.")
-
-RELATION = notifications.declare_kind("relation", in_app=False, email=True)
-"""Not in the feed: `relation:list` has it, and `relation:invited` tells of it."""
-
-mail_invitation = care.job("care.mail_invitation", InvitationMail, queue=Queue.MAIL)
 
 
 @care.on("relation:invite", roles=PSYCHOLOGIST, rate=INVITE_RATE, at_least=0.1)
@@ -101,7 +58,7 @@ async def accept(ctx: Context, request: AnswerInvitation) -> Relation:
 
     Raises: not_found.
     """
-    return await _change(
+    relation = await _change(
         ctx,
         request.psychologist_id,
         ctx.user.id,
@@ -111,6 +68,8 @@ async def accept(ctx: Context, request: AnswerInvitation) -> Relation:
         since=ctx.now,
         until=None,
     )
+    await introduce(ctx, ctx.user.id, request.psychologist_id)
+    return relation
 
 
 @care.on("relation:decline", roles=PATIENT, rate=RATE)

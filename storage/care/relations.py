@@ -1,4 +1,4 @@
-"""Care: who looks after whom."""
+"""Relations: who looks after whom."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -146,6 +146,21 @@ async def list_psychologists(db: AsyncSession, patient_id: int) -> list[int]:
     )
     # Not in the condition: one that is being accepted in this moment would not be waited for.
     return [psychologist_id for psychologist_id, status in rows if status == RelationStatus.ACTIVE]
+
+
+async def list_patient_ids(db: AsyncSession, psychologist_id: int, *, limit: int) -> list[int]:
+    """A psychologist's patients; of more than `limit`, those that came last."""
+    return list(
+        await db.scalars(
+            select(Relation.patient_id)
+            .where(
+                Relation.psychologist_id == psychologist_id,
+                Relation.status == RelationStatus.ACTIVE,
+            )
+            .order_by(Relation.since.desc(), Relation.patient_id.desc())
+            .limit(limit)
+        )
+    )
 
 
 async def add_invitation(db: AsyncSession, psychologist_id: int, email: str, now: datetime) -> None:

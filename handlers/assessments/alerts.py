@@ -1,0 +1,216 @@
+"""Alerts: raised by an answer, looked at by somebody, escalated when nobody does."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from handlers import notifications
+from handlers.assessments.declared import (
+    ALERT,
+    AUTHOR,
+    CHANGE_RATE,
+    ESCALATE_AGAIN,
+    READ_RATE,
+    alert_acknowledged,
+    alert_raised,
+    alert_resolved,
+    assessments,
+    escalate,
+)
+from handlers.assessments.payloads import Alert, Escalate, ListAlerts, SettleAlert
+from handlers.care import tell_condition
+from server import texts
+from server.context import Context
+from server.errors import NotFound
+from server.outgoing import Push
+from server.payload import Page
+from storage import accounts
+from storage import assessments as tests
+from storage import care as relations
+from storage.accounts import Role
+from storage.assessments import AlertStatus, Form, Result
+from storage.notifications import NewNotification
+
+MAX_PATIENTS = 1000
+"""Of one psychologist, whose alerts are listed."""
+
+
+@assessments.on("alert:list", roles=AUTHOR, rate=READ_RATE, reads=True)
+async def list_alerts(ctx: Context, request: ListAlerts) -> Page[Alert]:
+    """The alerts of one's patients; for admins those that no psychologist has, or had in time."""
+    async with ctx.work() as work:
+        patients = None
+        if ctx.user.role == Role.PSYCHOLOGIST:
+            patients = await relations.list_patient_ids(work.db, ctx.user.id, limit=MAX_PATIENTS)
+        rows, total = await tests.list_alerts(
+            work.db,
+            patient_ids=patients,
+            status=request.status,
+            skip=request.skip,
+            limit=request.limit,
+        )
+    if rows:
+        async with ctx.work(write=True) as work:
+            patient_ids = sorted({row.patient.id for row in rows})
+            work.audit("alert.listed", patient_ids=patient_ids)
+    items = [Alert.of(row, ctx.link) for row in rows]
+    return Page[Alert].of(request, items, total)
+
+
+@assessments.on("alert:acknowledge", roles=AUTHOR, rate=CHANGE_RATE)
+async def acknowledge(ctx: Context, request: SettleAlert) -> Alert:
+    """Say that one looks after it: nobody is told of it any more. What was settled stays so.
+
+    Raises: not_found.
+    """
+    return await _settle(
+        ctx,
+        request,
+        alert_acknowledged,
+        of=(AlertStatus.OPEN,),
+        status=AlertStatus.ACKNOWLEDGED,
+        acknowledged_at=ctx.now,
+        acknowledged_by=ctx.user.id,
+    )
+
+
+@assessments.on("alert:resolve", roles=AUTHOR, rate=CHANGE_RATE)
+async def resolve(ctx: Context, request: SettleAlert) -> Alert:
+    """Say that what had to be done is done. What was resolved stays so.
+
+    Raises: not_found.
+    """
+    return await _settle(
+        ctx,
+        request,
+        alert_resolved,
+        of=(AlertStatus.OPEN, AlertStatus.ACKNOWLEDGED),
+        status=AlertStatus.RESOLVED,
+        resolved_at=ctx.now,
+        resolved_by=ctx.user.id,
+    )
+
+
+async def find_guardians(ctx: Context, psychologists: Sequence[int]) -> list[int]:
+    """Who must look at an alert: the psychologists, or else the admins."""
+    return list(psychologists) or await tests.list_admins(ctx.db)
+
+
+async def raise_alerts(
+    ctx: Context,
+    result: Result,
+    form: Form,
+    alarming: Sequence[tuple[str, float]],
+    guardians: Collection[int],
+    *,
+    for_admins: bool,
+) -> None:
+    """Raise an alert for each of these answers (a question's code, and its score)."""
+    questions = {item.question.code: item.question.id for item in form.items}
+    ids = await tests.add_alerts(
+        ctx.db,
+        [
+            {
+                "patient_id": result.user_id,
+                "result_id": result.id,
+                "question_id": questions[code],
+                "score": score,
+                "status": AlertStatus.OPEN,
+                "for_admins": for_admins,
+                "raised_at": ctx.now,
+            }
+            for code, score in alarming
+        ],
+    )
+    delay = timedelta(minutes=ctx.runtime.settings.alert_minutes)
+    for alert_id in ids:
+        ctx.enqueue(escalate, Escalate(alert_id=alert_id), key=str(alert_id), delay=delay)
+    await _alarm(ctx, ids, guardians)
+
+
+async def escalate_alert(ctx: Context, alert_id: int) -> None:
+    """Bring an alert that nobody has acknowledged to the admins too, and to everybody again."""
+    owner = await tests.get_alert_owner(ctx.db, alert_id)
+    if owner is None:
+        return
+    psychologists = await relations.list_psychologists(ctx.db, owner[0])
+    alert = await tests.lock_alert(ctx.db, alert_id)
+    if alert is None or alert.status != AlertStatus.OPEN:
+        return
+    await tests.update_alert(
+        ctx.db, alert_id, for_admins=True, escalated_at=alert.escalated_at or ctx.now
+    )
+    guardians = {*psychologists, *await tests.list_admins(ctx.db)}
+    await _alarm(ctx, [alert_id], guardians)
+    for user_id in sorted(guardians):
+        notifications.announce_soon(ctx, user_id, ALERT, _subject(alert_id))
+    ctx.enqueue(escalate, Escalate(alert_id=alert_id), key=str(alert_id), delay=ESCALATE_AGAIN)
+
+
+async def _alarm(ctx: Context, alert_ids: Collection[int], guardians: Collection[int]) -> None:
+    people = await accounts.find_named(ctx.db, guardians)
+    for raised in await tests.load_alerts(ctx.db, alert_ids):
+        ctx.push(alert_raised, Alert.of(raised, ctx.link), to=sorted(guardians))
+        await notifications.notify(
+            ctx,
+            [
+                NewNotification(
+                    user_id=user_id,
+                    type=ALERT.name,
+                    subject=_subject(raised.alert.id),
+                    title=raised.patient.name,
+                    text=texts.get("notification.alert_text", people[user_id].locale),
+                    link="/alerts",
+                    data={"alert_id": raised.alert.id, "patient_id": raised.patient.id},
+                )
+                for user_id in sorted(guardians)
+            ],
+        )
+
+
+async def _settle(
+    ctx: Context,
+    request: SettleAlert,
+    push: Push[Alert],
+    *,
+    of: Collection[AlertStatus],
+    **values: object,
+) -> Alert:
+    owner = await tests.get_alert_owner(ctx.db, request.alert_id)
+    if owner is None:
+        raise NotFound
+    patient_id, for_admins = owner
+    psychologists = await relations.list_psychologists(ctx.db, patient_id)
+    if ctx.user.id not in psychologists and not (for_admins and ctx.user.role == Role.ADMIN):
+        raise NotFound
+    alert = await tests.lock_alert(ctx.db, request.alert_id)
+    if alert is None:
+        raise NotFound
+    if alert.status in of:
+        if request.note is not None:
+            values["note"] = request.note
+        await tests.update_alert(ctx.db, alert.id, **values)
+        admins = await tests.list_admins(ctx.db) if alert.for_admins else []
+        await _tell_settled(ctx, alert.id, push, patient_id, psychologists, admins)
+    (raised,) = await tests.load_alerts(ctx.db, [request.alert_id])
+    return Alert.of(raised, ctx.link)
+
+
+async def _tell_settled(
+    ctx: Context,
+    alert_id: int,
+    push: Push[Alert],
+    patient_id: int,
+    psychologists: Sequence[int],
+    admins: Sequence[int],
+) -> None:
+    guardians = sorted({*psychologists, *admins})
+    await tell_condition(ctx, patient_id, psychologists, also=admins)
+    await notifications.read_subjects(ctx, [(one, _subject(alert_id)) for one in guardians])
+    ctx.cancel(escalate, key=str(alert_id))
+    ctx.audit(push.name, subject_id=patient_id, alert_id=alert_id)
+    (raised,) = await tests.load_alerts(ctx.db, [alert_id])
+    ctx.push(push, Alert.of(raised, ctx.link), to=guardians)
+
+
+def _subject(alert_id: int) -> str:
+    return f"alert:{alert_id}"

@@ -1,0 +1,22 @@
+"""Care: who looks after whom, and what they see of them."""
+
+from handlers.care import patients
+from handlers.care.access import access_patient
+from handlers.care.condition import tell_condition
+from handlers.care.declared import care, mail_invitation
+from handlers.care.payloads import AnswerInvitation, InvitationMail, Invite
+from handlers.care.relations import accept, claim_invitations, invite
+
+__all__ = [
+    "AnswerInvitation",
+    "InvitationMail",
+    "Invite",
+    "accept",
+    "access_patient",
+    "care",
+    "claim_invitations",
+    "invite",
+    "mail_invitation",
+    "patients",
+    "tell_condition",
+]

@@ -1,0 +1,50 @@
+"""How patients are: what their psychologists have before their eyes, and hear of at once."""
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from handlers.care.declared import patient_updated
+from handlers.care.payloads import Condition, LastMood, LastResult
+from server.context import Context
+from storage import assessments, notifications
+from storage import care as relations
+
+
+async def tell_condition(
+    ctx: Context, patient_id: int, psychologist_ids: Collection[int], *, also: Collection[int] = ()
+) -> None:
+    """Tell the psychologists how their patient is, after a change in this transaction.
+
+    Of changes at the same moment the one that is told last has seen the others: each has the
+    patient's row first. `also` are people whose feeds are to change in this transaction; their
+    rows are locked with it, in one order.
+    """
+    await notifications.lock_feeds(ctx.db, {patient_id, *psychologist_ids, *also})
+    if psychologist_ids:
+        condition = (await load_conditions(ctx, [patient_id]))[patient_id]
+        ctx.push(patient_updated, condition, to=psychologist_ids)
+
+
+async def introduce(ctx: Context, patient_id: int, psychologist_id: int) -> None:
+    """Tell a new psychologist how their patient is, if there is anything to tell."""
+    condition = (await load_conditions(ctx, [patient_id]))[patient_id]
+    if condition.last_mood or condition.last_results:
+        ctx.push(patient_updated, condition, to=[psychologist_id])
+
+
+async def load_conditions(ctx: Context, patient_ids: Collection[int]) -> dict[int, Condition]:
+    """How each of these people is, in three statements."""
+    moods = await relations.find_last_moods(ctx.db, patient_ids)
+    alerts = await assessments.count_alerts(ctx.db, patient_ids)
+    results: dict[int, list[LastResult]] = defaultdict(list)
+    for row, test, _ in await assessments.list_latest(ctx.db, patient_ids):
+        results[row.user_id].append(LastResult.of(row, test.code))
+    return {
+        patient_id: Condition(
+            patient_id=patient_id,
+            last_mood=LastMood.model_validate(moods[patient_id]) if patient_id in moods else None,
+            last_results=results[patient_id],
+            open_alerts=alerts[patient_id],
+        )
+        for patient_id in patient_ids
+    }

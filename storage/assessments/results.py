@@ -1,0 +1,121 @@
+"""Results: added, found, listed."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.assessments.tables import LatestResult, Result, Test, TestVersion
+from storage.database import insert
+
+
+class Found(NamedTuple):
+    """A result with the test and the version it was answered in."""
+
+    result: Result
+    test: Test
+    version: TestVersion
+
+
+async def add_result(db: AsyncSession, **values: Any) -> Result | None:
+    """The new result, the person's latest of its test; None when its `client_ref` was used."""
+    added = insert(db, Result).values(**values).on_conflict_do_nothing().returning(Result)
+    result = (await db.scalars(added)).one_or_none()
+    if result is not None:
+        latest = insert(db, LatestResult).values(
+            user_id=result.user_id, test_id=result.test_id, result_id=result.id
+        )
+        await db.execute(
+            latest.on_conflict_do_update(
+                index_elements=[LatestResult.user_id, LatestResult.test_id],
+                set_={"result_id": result.id},
+            )
+        )
+    return result
+
+
+async def find_result(db: AsyncSession, result_id: int) -> Found | None:
+    row = (await db.execute(_found().where(Result.id == result_id))).one_or_none()
+    return None if row is None else Found(*row)
+
+
+async def find_results(db: AsyncSession, result_ids: Collection[int]) -> list[Found]:
+    """Those that there are, the oldest first."""
+    rows = await db.execute(
+        _found().where(Result.id.in_(result_ids)).order_by(Result.created_at, Result.id)
+    )
+    return [Found(*row) for row in rows]
+
+
+async def find_by_ref(db: AsyncSession, user_id: int, client_ref: UUID) -> Found | None:
+    wanted = _found().where(Result.user_id == user_id, Result.client_ref == client_ref)
+    row = (await db.execute(wanted)).one_or_none()
+    return None if row is None else Found(*row)
+
+
+async def find_first_total(db: AsyncSession, user_id: int, test_id: int) -> float | None:
+    """The total of the person's first result of a test."""
+    return await db.scalar(
+        select(Result.total)
+        .where(Result.user_id == user_id, Result.test_id == test_id)
+        .order_by(Result.created_at, Result.id)
+        .limit(1)
+    )
+
+
+async def list_results(
+    db: AsyncSession,
+    user_id: int,
+    *,
+    test_id: int | None,
+    after: datetime | None,
+    before: datetime | None,
+    skip: int,
+    limit: int,
+) -> tuple[list[Found], int]:
+    """A person's results with `after` <= created_at < `before`, the newest first."""
+    wanted = _choose(user_id, test_id, after, before)
+    total = (await db.execute(select(func.count()).where(*wanted))).scalar_one()
+    rows = await db.execute(
+        _found()
+        .where(*wanted)
+        .order_by(Result.created_at.desc(), Result.id.desc())
+        .offset(skip)
+        .limit(limit)
+    )
+    return [Found(*row) for row in rows], total
+
+
+async def list_latest(db: AsyncSession, user_ids: Collection[int]) -> list[Found]:
+    """The last result of each test of each of these people, by person and test."""
+    rows = await db.execute(
+        _found()
+        .join(LatestResult, LatestResult.result_id == Result.id)
+        .where(LatestResult.user_id.in_(user_ids))
+        .order_by(LatestResult.user_id, LatestResult.test_id)
+    )
+    return [Found(*row) for row in rows]
+
+
+def _choose(
+    user_id: int, test_id: int | None, after: datetime | None, before: datetime | None
+) -> list[Any]:
+    wanted = [Result.user_id == user_id]
+    if test_id is not None:
+        wanted.append(Result.test_id == test_id)
+    if after is not None:
+        wanted.append(Result.created_at >= after)
+    if before is not None:
+        wanted.append(Result.created_at < before)
+    return wanted
+
+
+def _found() -> Any:
+    return (
+        select(Result, Test, TestVersion)
+        .join(Test, Test.id == Result.test_id)
+        .join(TestVersion, TestVersion.id == Result.version_id)
+    )
