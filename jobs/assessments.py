@@ -9,4 +9,4 @@ from server.context import Context
 
 @implements(escalate)
 async def bring_to_admins(ctx: Context, payload: Escalate) -> None:
-    await escalate_alert(ctx, payload.alert_id)
+    await escalate_alert(ctx, payload.alert_id, payload.times)

@@ -123,27 +123,31 @@ async def raise_alerts(
     )
     delay = timedelta(minutes=ctx.runtime.settings.alert_minutes)
     for alert_id in ids:
-        ctx.enqueue(escalate, Escalate(alert_id=alert_id), key=str(alert_id), delay=delay)
+        ctx.enqueue(escalate, Escalate(alert_id=alert_id, times=0), key=str(alert_id), delay=delay)
     await _alarm(ctx, ids, guardians)
 
 
-async def escalate_alert(ctx: Context, alert_id: int) -> None:
-    """Bring an alert that nobody has acknowledged to the admins too, and to everybody again."""
+async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
+    """Bring an alert that nobody has acknowledged to the admins too, and to everybody again.
+
+    Nothing is done when that was done already, for the time after so many `times`.
+    """
     owner = await tests.get_alert_owner(ctx.db, alert_id)
     if owner is None:
         return
     psychologists = await relations.list_psychologists(ctx.db, owner[0])
     alert = await tests.lock_alert(ctx.db, alert_id)
-    if alert is None or alert.status != AlertStatus.OPEN:
+    if alert is None or alert.status != AlertStatus.OPEN or alert.escalations != times:
         return
     await tests.update_alert(
-        ctx.db, alert_id, for_admins=True, escalated_at=alert.escalated_at or ctx.now
+        ctx.db, alert_id, for_admins=True, escalations=times + 1, escalated_at=ctx.now
     )
     guardians = {*psychologists, *await tests.list_admins(ctx.db)}
     await _alarm(ctx, [alert_id], guardians)
     for user_id in sorted(guardians):
         notifications.announce_soon(ctx, user_id, ALERT, _subject(alert_id))
-    ctx.enqueue(escalate, Escalate(alert_id=alert_id), key=str(alert_id), delay=ESCALATE_AGAIN)
+    again = Escalate(alert_id=alert_id, times=times + 1)
+    ctx.enqueue(escalate, again, key=str(alert_id), delay=ESCALATE_AGAIN)
 
 
 async def _alarm(ctx: Context, alert_ids: Collection[int], guardians: Collection[int]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Strict, WithJsonSchema
 from pydantic import Field as Bounds
 
 from server.errors import Field
@@ -88,7 +88,7 @@ class Scale(Payload):
     """A score over some questions; without `items`, over all that are scored."""
 
     code: Code = "total"
-    method: Method = Method.SUM
+    method: Annotated[Method, Strict(False)] = Method.SUM
     factor: Score = 1
     items: Annotated[list[Code], Bounds(max_length=MAX_QUESTIONS)] = Bounds(default_factory=list)
     bands: Annotated[list[Band], Bounds(max_length=20)] = Bounds(default_factory=list)
@@ -161,7 +161,7 @@ class LicenceKind(StrEnum):
 
 
 class Licence(Payload):
-    kind: LicenceKind
+    kind: Annotated[LicenceKind, Strict(False)]
     notice: Annotated[str, Bounds(min_length=1, max_length=2000)]
 
 
@@ -274,9 +274,10 @@ def _check_rules(definition: Definition) -> Iterator[Field]:
         edges = [band.least for band in scale.bands]
         if edges != sorted(set(edges)):
             yield _problem(f"{path}.bands", "not_ascending", "Each band must begin above the last")
-        if definition.missing.max_missing >= len(scale.items or scored):
-            text = f"{scale.code} could be made of no answer at all"
-            yield _problem("missing.max_missing", "too_many", text)
+    fewest = min(len(scale.items or scored) for scale in definition.scales or [Scale()])
+    if 0 < fewest <= definition.missing.max_missing:
+        text = f"A scale has {fewest} questions: at least one of them is to be answered"
+        yield _problem("missing.max_missing", "too_many", text)
     change = definition.change
     if change and (change.sd is None) != (change.reliability is None):
         yield _problem("change", "incomplete", "`sd` and `reliability` belong together")

@@ -8,7 +8,7 @@ test says so, the answers there are stand for the rest (sum * items / answered, 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from math import floor, fsum
 
 from handlers.assessments.definition import Band, Method, Missing, Rules, Scale, Syndrome
 
@@ -43,20 +43,22 @@ def score_scale(scale: Scale, missing: Missing, scores: Scores) -> Scored:
     lacking = len(items) - len(given)
     if not given or lacking > missing.max_missing:
         return Scored(scale.code, None, None, len(given), prorated=False)
-    total = _combine(scale, [Fraction(score) for score in given], len(items))
+    total = _combine(scale, given, len(items))
     band = find_band(scale.bands, total)
     severity = band.code if band else None
     return Scored(scale.code, total, severity, len(given), prorated=lacking > 0)
 
 
-def _combine(scale: Scale, given: Sequence[Fraction], items: int) -> float:
+def _combine(scale: Scale, given: Sequence[float], items: int) -> float:
+    total = fsum(given)
     if scale.method == Method.MEAN:
-        return float(sum(given, Fraction(0)) / len(given))
-    factor = Fraction(scale.factor) if scale.method == Method.FACTOR else Fraction(1)
-    total = sum(given, Fraction(0)) * factor
+        return total / len(given)
+    if scale.method == Method.FACTOR:
+        total *= scale.factor
     if len(given) < items:
-        total = Fraction(floor(total * items / len(given) + Fraction(1, 2)))
-    return float(total)
+        # As a fraction: 4.5 is to be rounded up wherever it comes from.
+        return float(floor(Fraction(total) * items / len(given) + Fraction(1, 2)))
+    return total
 
 
 def find_band(bands: Sequence[Band], total: float) -> Band | None:

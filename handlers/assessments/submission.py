@@ -7,9 +7,15 @@ from handlers.assessments.alerts import find_guardians, raise_alerts
 from handlers.assessments.answers import Given, match, open_form
 from handlers.assessments.changes import adjust, find_changes
 from handlers.assessments.crisis import write_crisis
-from handlers.assessments.declared import PATIENT, SUBMIT_RATE, assessments, result_created
+from handlers.assessments.declared import (
+    PATIENT,
+    SUBMIT_RATE,
+    assessments,
+    draft_saved,
+    result_created,
+)
 from handlers.assessments.definition import ChangeRule, Rules, pick_language
-from handlers.assessments.payloads import Result, Submit, Submitted, read_rules
+from handlers.assessments.payloads import Draft, Result, Submit, Submitted, read_rules
 from handlers.assessments.scoring import (
     SAFETY,
     Scored,
@@ -148,7 +154,8 @@ async def _keep(ctx: Context, request: Submit, outcome: Outcome) -> Found | None
     )
     if row is None:
         return None
-    await tests.delete_draft(ctx.db, ctx.user.id, form.test.id)
+    if await tests.delete_draft(ctx.db, ctx.user.id, form.test.id):
+        ctx.push(draft_saved, Draft.of(form.test.id, None), to=[ctx.user.id])
     return Found(row, form.test, form.version)
 
 

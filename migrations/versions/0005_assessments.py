@@ -150,6 +150,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("for_admins", sa.Boolean(), nullable=False),
         sa.Column("raised_at", MOMENT, nullable=False),
+        sa.Column("escalations", sa.Integer(), server_default="0", nullable=False),
         sa.Column("escalated_at", MOMENT, nullable=True),
         sa.Column("acknowledged_at", MOMENT, nullable=True),
         sa.Column("acknowledged_by", BIG, nullable=True),

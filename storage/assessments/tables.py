@@ -205,6 +205,7 @@ class Alert(Table):
     status: Mapped[str] = mapped_column(String(20))
     for_admins: Mapped[bool]
     raised_at: Mapped[datetime]
+    escalations: Mapped[int] = mapped_column(default=0, server_default="0")
     escalated_at: Mapped[datetime | None]
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[Number | None]

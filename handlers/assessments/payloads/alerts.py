@@ -65,6 +65,7 @@ class Alert(Payload):
 
 
 class Escalate(Payload):
-    """The job: nobody has acknowledged this alert in time."""
+    """The job: nobody has acknowledged this alert in time, after so many times before."""
 
     alert_id: Id
+    times: int
