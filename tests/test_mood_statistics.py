@@ -1,5 +1,6 @@
 """What diaries come to: series, comparisons, correlations, and who may ask for them."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -302,3 +303,30 @@ async def test_what_is_remembered_is_never_old(server: Instance) -> None:
     assert await look() == 3
     await diary.ask("entry:delete", entry_id=entry["id"])
     assert await look() == 3
+
+
+async def test_no_reading_is_older_than_what_was_acknowledged(
+    instances: tuple[Instance, Instance],
+) -> None:
+    diary = await start_diary(instances[0])
+    day = days_ago(2)
+    done, count = 0, 40
+
+    async def write() -> None:
+        nonlocal done
+        for _ in range(count):
+            await diary.add_on(day)
+            done += 1
+
+    async def read(server: Instance) -> int:
+        while True:
+            before = done
+            asked = {**span(day, day), "period": "day"}
+            answer = await server.ask(diary.person, MOOD, "series:get", asked)
+            n: int = answer["buckets"][0]["n"]
+            assert n >= before
+            if before == count:
+                return n
+
+    *found, _ = await asyncio.gather(*(read(one) for one in instances * 2), write())
+    assert found == [count] * 4
