@@ -1,6 +1,7 @@
 """Demo people for trying things out: a psychologist, her patients, and something to read."""
 
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from uuid import uuid4
 
 from handlers import care
@@ -9,6 +10,8 @@ from handlers.accounts.payloads import User
 from handlers.chat.conversations import open_chat
 from handlers.chat.messages import send_messages
 from handlers.chat.payloads import OpenChat, SendMessage
+from handlers.mood.entries import add_entry
+from handlers.mood.payloads import AddEntry
 from server.auth import Identity
 from server.context import Caller, Context
 from server.contract import Asked
@@ -28,6 +31,8 @@ TALK = (
     ("patient", "Better than the last one. I slept well on most days."),
     ("psychologist", "I am glad to hear that. What was different?"),
 )
+SCORES = (4, 5, 4, 6, 5, 7, 7, 6, 8, 6, 7, 8)
+"""Of the last days; on those above five there was a walk."""
 
 
 async def seed(runtime: Runtime) -> list[str]:
@@ -43,6 +48,7 @@ async def seed(runtime: Runtime) -> list[str]:
     for patient in (boris, clara):
         await _connect(runtime, anna, patient)
     await _talk(runtime, anna, boris)
+    await _feel(runtime, boris)
     return _describe()
 
 
@@ -61,6 +67,14 @@ async def _talk(runtime: Runtime, psychologist: User, patient: User) -> None:
         request = SendMessage(chat_id=chat.id, client_ref=uuid4(), text=text)
         async with Context.open(runtime) as ctx:
             await send_messages(ctx, [Asked(_identity(writers[writer]), request)])
+
+
+async def _feel(runtime: Runtime, patient: User) -> None:
+    for days_ago, score in enumerate(reversed(SCORES), start=1):
+        async with _as(runtime, patient) as ctx:
+            at = ctx.now - timedelta(days=days_ago)
+            activities = ["walking"] if score > 5 else []
+            await add_entry(ctx, AddEntry(score=score, activities=activities, at=at))
 
 
 def _as(runtime: Runtime, user: User) -> AbstractAsyncContextManager[Context]:

@@ -53,6 +53,7 @@ class MemoryCache:
         self._room = room
         self._clock = clock
         self._kept: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._size = 0
 
     async def get(self, key: str) -> str | None:
         until, value = self._kept.get(key, (0.0, ""))
@@ -67,18 +68,19 @@ class MemoryCache:
         size = len(key) + len(value)
         if len(value) > MAX_VALUE or size > self._room:
             return
-        self._kept[key] = (self._clock() + seconds, value)
-        self._room -= size
-        while self._room < 0:
+        while self._size + size > self._room:
             self._drop(next(iter(self._kept)))
+        self._kept[key] = (self._clock() + seconds, value)
+        self._size += size
 
     async def close(self) -> None:
         self._kept.clear()
+        self._size = 0
 
     def _drop(self, key: str) -> None:
         if key in self._kept:
             _, value = self._kept.pop(key)
-            self._room += len(key) + len(value)
+            self._size -= len(key) + len(value)
 
 
 class RedisCache:

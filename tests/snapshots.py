@@ -44,6 +44,12 @@ def feed_snapshot(listed: Any, unread: Any) -> Snapshot:
     return {"notifications": listed["items"], "total": unread["total"]}
 
 
+def diary_snapshot(listed: Any) -> Snapshot:
+    """From `entry:list`."""
+    assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
+    return {"entries": listed["items"]}
+
+
 def _put_chat(snapshot: Snapshot, told: Told, me: int) -> None:
     chat = told.data
     snapshot["chats"][chat["id"]] = deepcopy(chat)
@@ -164,6 +170,24 @@ def _read_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
     assert told.data["total"] == snapshot["total"]
 
 
+def _put_entry(snapshot: Snapshot, told: Told, me: int) -> None:
+    """The latest day comes first, and its latest moment."""
+
+    def place(entry: Any) -> tuple[str, datetime, int]:
+        return entry["local_date"], datetime.fromisoformat(entry["at"]), entry["id"]
+
+    others = [entry for entry in snapshot["entries"] if entry["id"] != told.data["id"]]
+    assert (len(others) == len(snapshot["entries"])) == (told.event == "entry:added")
+    snapshot["entries"] = sorted([*others, deepcopy(told.data)], key=place, reverse=True)
+
+
+def _remove_entry(snapshot: Snapshot, told: Told, me: int) -> None:
+    (place,) = [
+        n for n, entry in enumerate(snapshot["entries"]) if entry["id"] == told.data["entry_id"]
+    ]
+    del snapshot["entries"][place]
+
+
 FOLDS: dict[str, Fold] = {
     "chat:opened": _put_chat,
     "chat:closed": _put_chat,
@@ -179,4 +203,7 @@ FOLDS: dict[str, Fold] = {
     "notification:created": _put_notification,
     "notification:updated": _replace_notification,
     "notification:read": _read_notifications,
+    "entry:added": _put_entry,
+    "entry:updated": _put_entry,
+    "entry:deleted": _remove_entry,
 }

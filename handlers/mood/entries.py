@@ -1,6 +1,6 @@
 """Keeping a diary: entries are written, changed, taken away and read."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from handlers.accounts.profile import access_user
@@ -126,6 +126,7 @@ async def _place(
     """
     if not is_believable(at, ctx.now):
         raise Invalid.of("at", "out_of_range", "Not in the future, nor more than ten years ago")
+    at = at.astimezone(UTC)
     day = find_local_date(at, zone)
     is_there = instead_of is not None and instead_of.local_date == day
     if not is_there and await diaries.count_entries(ctx.db, ctx.user.id, day) >= MAX_A_DAY:

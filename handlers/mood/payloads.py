@@ -38,6 +38,8 @@ def _read_date(value: Any) -> date:
 
 
 def _read_moment(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):

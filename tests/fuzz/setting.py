@@ -15,7 +15,7 @@ from handlers import NAMESPACES
 from server.tasks import end_tasks
 from storage.accounts import Role
 from tests.fuzz.packets import Scene, list_askings
-from tests.instance import Instance
+from tests.instance import Instance, Person
 from tests.server.trial import delivery_of, wait_until, wires_of
 from tests.talks import message, start_talk
 
@@ -109,15 +109,26 @@ async def make_scenes(server: Instance) -> list[Scene]:
     admin = await server.add_person(Role.ADMIN)
     people = [person.id for person in (*talk.people, admin)]
     ids = {"chat_id": [talk.chat_id], "user_id": people, "user_ids": people, "seq": [1, 2]}
-    known = {**ids, "psychologist_id": people, "notification_id": [1, 2, 3]}
+    known = {
+        **ids,
+        "psychologist_id": people,
+        "patient_id": people,
+        "notification_id": [1, 2, 3],
+        "entry_id": [await add_entry(server, talk.patient) for _ in range(2)],
+    }
     for person in (*talk.people, admin):
         await server.connect(person, "/account")
     askings = list_askings(NAMESPACES)
-    cares = ("/care", "/chat")
+    cares = ("/care", "/chat", "/mood")
     return [
         *(Scene(askings, known, person.token) for person in talk.people),
         Scene(tuple(a for a in askings if a.namespace not in cares), known, admin.token),
     ]
+
+
+async def add_entry(server: Instance, patient: Person) -> int:
+    entry_id: int = (await server.ask(patient, "/mood", "entry:add", {"score": 5}))["id"]
+    return entry_id
 
 
 class Chatting:

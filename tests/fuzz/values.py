@@ -112,7 +112,7 @@ def _make_text(schema: Mapping[str, Any], rng: Random) -> str:
     if schema.get("format") == "email":
         return rng.choice(("anna@example.com", "nobody@example.com", "x@mail.example.org"))
     examples = schema.get("examples", ())
-    if "pattern" in schema and examples:
+    if examples and ("pattern" in schema or "format" in schema):
         return str(rng.choice(examples))
     most = schema.get("maxLength", 200)
     free = ("How are you?", "\u043f\u0440\u0438\u0432\u0435\u0442", FACE, "x" * most, *examples)

@@ -6,7 +6,9 @@
 from typing import Any
 from uuid import uuid4
 
+from tests.security.planted import plant
 from tests.security.scene import Scene
+from tests.security.verdicts import Kind
 
 FILE = "tests/security/requests.py"
 
@@ -22,6 +24,7 @@ def list_requests(scene: Scene, who: str) -> Requests:
             ("/chat", _write_chat),
             ("/notifications", _write_notifications),
             ("/care", _write_care),
+            ("/mood", _write_mood),
             ("/admin", _write_admin),
         )
         for label, payload in write(scene, who).items()
@@ -106,6 +109,23 @@ def _write_care(scene: Scene, who: str) -> Requests:
         "relation:decline": {"psychologist_id": second},
         "relation:list": {},
         "relation:end": {"user_id": scene.anna.id},
+    }
+
+
+def _write_mood(scene: Scene, who: str) -> Requests:
+    entry, hers = {"entry_id": scene.things.entry_id}, {"patient_id": scene.anna.id}
+    span = {"from": "2026-01-01", "to": "2026-12-31"}
+    # What a fellow patient writes is told to Boris, and rightly: it is not written here.
+    score = 11 if who == Kind.FELLOW else 5
+    return {
+        "entry:add": {"score": score},
+        "entry:update": {**entry, "score": 1},
+        "entry:delete": entry,
+        "entry:list": {},
+        "entry:list, hers": hers,
+        "series:get": {**hers, **span, "period": "day"},
+        "compare:get": {**hers, "a": span, "b": span},
+        "correlation:get": {**hers, **span, "x": "score", "y": f"tag:{plant('tag', 'anna')}"},
     }
 
 

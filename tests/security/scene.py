@@ -29,6 +29,7 @@ class Things:
     face_id: int
     loose_face_id: int
     notification_id: int
+    entry_id: int
     session_id: int
     device_token: str
     inviter_ids: tuple[int, int]
@@ -142,6 +143,7 @@ async def add_things(talk: Talk) -> Things:
         face_id=face["id"],
         loose_face_id=loose_face["id"],
         notification_id=await notify(server, anna),
+        entry_id=await write_entry(server, anna),
         session_id=await sign_in_elsewhere(server, anna),
         device_token=device_token,
         inviter_ids=(await invite(server, anna), await invite(server, anna)),
@@ -165,6 +167,14 @@ async def notify(server: Instance, person: Person) -> int:
     listed = await server.ask(person, "/notifications", "notification:list", {"type": "resource"})
     notification_id: int = listed["items"][0]["id"]
     return notification_id
+
+
+async def write_entry(server: Instance, person: Person) -> int:
+    """Something in the diary, with planted words wherever there may be some."""
+    labels = {"tags": [plant("tag", "anna")], "activities": [plant("activity", "anna")]}
+    entry = {"score": 2, "note": plant("diary", "anna"), **labels}
+    entry_id: int = (await server.ask(person, "/mood", "entry:add", entry))["id"]
+    return entry_id
 
 
 async def sign_in_elsewhere(server: Instance, person: Person) -> int:

@@ -112,6 +112,15 @@ TABLE = r"""
 /notifications subscription:list      anna  own  own    own           own     own      own    own
 /notifications subscription:set       anna  own  own    own           own     own      own    own
 
+/mood entry:add                 anna   own      422     own           own     403      403    403
+/mood entry:update              anna   404      404     404           404     403      403    403
+/mood entry:delete              anna   404      404     404           404     403      403    403
+/mood entry:list                anna   own      own     own           own     403      403    403
+/mood entry:list, hers          boris  404      404     404           404     403      403    403
+/mood series:get                boris  404      404     404           404     403      403    403
+/mood compare:get               boris  404      404     404           404     403      403    403
+/mood correlation:get           boris  404      404     404           404     403      403    403
+
 /care relation:invite           boris  403      403     own           own     403      403    403
 /care relation:accept           anna   404      404     403           403     403      403    403
 /care relation:decline          anna   404      404     403           403     403      403    403

@@ -16,6 +16,7 @@ from server.context import Caller
 from server.contract import by_name
 from storage.accounts import Role
 from tests.backend import SCALED
+from tests.diaries import days_ago, start_diary
 from tests.instance import Instance, Person
 from tests.talks import Talk, add_talk, message, start_talk
 
@@ -23,6 +24,7 @@ counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
 """Inherited by the tasks of a request, and by nothing that runs beside it."""
 
 Asking = tuple[Person, str, dict[str, Any]]
+"""Who asks for what; an event of another namespace than `/chat` is named with it."""
 
 
 class Counter:
@@ -31,7 +33,7 @@ class Counter:
     def __init__(self, server: Instance) -> None:
         self._runtime = server.runtime
         self._batches = Batches(server.runtime, NAMESPACES)
-        self._events = by_name(NAMESPACES)["/chat"].events
+        self._namespaces = by_name(NAMESPACES)
 
     async def count(self, *asked: Asking) -> list[str]:
         """The statements of these requests, made at the same moment."""
@@ -46,7 +48,8 @@ class Counter:
         person, name, payload = asking
         role = Role(person.email.partition(".")[0])
         identity = Identity(person.id, role, person.session_id, "en")
-        called = self._events[name]
+        namespace, _, event = name.rpartition(" ")
+        called = self._namespaces[namespace or "/chat"].events[event]
         request = Request(called, Caller(), identity, validate(called.request, payload))
         return await self._batches.perform(called, request)
 
@@ -161,3 +164,36 @@ async def test_lists_cost_the_same_however_long(
     expect(await counter.count((psychologist, "message:history", history)), 3)
     expect(await counter.count((psychologist, "unread:get", {})), 1)
     expect(await counter.count((psychologist, "presence:get", {"user_ids": [1, 2, 3]})), 1)
+
+
+async def test_keeping_a_diary(server: Instance, counter: Counter) -> None:
+    _, patient = await server.connect_pair()
+    entry = await (await start_diary(server, patient)).add()
+    about = {"entry_id": entry["id"]}
+
+    expect(await counter.count((patient, "/mood entry:add", {"score": 5})), 7)
+    expect(await counter.count((patient, "/mood entry:update", {**about, "score": 5})), 6)
+    expect(await counter.count((patient, "/mood entry:delete", about)), 5)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+async def test_reading_a_diary_costs_the_same_however_long(
+    server: Instance, counter: Counter, count: int
+) -> None:
+    psychologist, patient = await server.connect_pair()
+    diary = await start_diary(server, patient)
+    for number in range(count):
+        await diary.add_on(days_ago(number + 1), tags=["calm"])
+    span = {"from": f"{days_ago(60)}", "to": f"{days_ago(1)}"}
+    whose = {"patient_id": patient.id}
+
+    for name, payload, cost, remembered in (
+        ("entry:list", {"limit": 100}, 2, 2),
+        ("series:get", {**span, "period": "week"}, 2, 1),
+        ("compare:get", {"a": span, "b": span}, 3, 1),
+        ("correlation:get", {**span, "x": "score", "y": "tag:calm"}, 2, 1),
+    ):
+        expect(await counter.count((patient, f"/mood {name}", payload)), cost)
+        # For others the relation and the audit trail as well.
+        asking = (psychologist, f"/mood {name}", {**payload, **whose})
+        expect(await counter.count(asking), remembered + 2)
