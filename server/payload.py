@@ -1,14 +1,23 @@
 """The shapes on the wire: exact types, exact keys, bounded sizes."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Strict, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    StringConstraints,
+)
 from pydantic import Field as Bounds
+from pydantic_core import PydanticCustomError
 
 Id = Annotated[int, Bounds(ge=1, le=2**53 - 1, examples=[42])]
 Seq = Annotated[int, Bounds(ge=0, le=2**53 - 1, examples=[17])]
@@ -23,6 +32,36 @@ Line = Annotated[
 """Text in one line: a name, a title."""
 
 Instant = Annotated[datetime, Bounds(examples=["2026-11-21T09:30:00Z"])]
+
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _read_date(value: Any) -> date:
+    try:
+        day = date.fromisoformat(value if _DATE.fullmatch(value) else "")
+    except (TypeError, ValueError):
+        raise PydanticCustomError("date", "A date is like 2026-11-21") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise PydanticCustomError("date", "No date that far away")
+    return day
+
+
+def _read_moment(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise PydanticCustomError("moment", "A moment is like 2026-11-21T09:30:00Z") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise PydanticCustomError("moment", "No moment that far away")
+    return moment
+
+
+Date = Annotated[date, BeforeValidator(_read_date), Bounds(examples=["2026-11-01"])]
+Moment = Annotated[
+    AwareDatetime, BeforeValidator(_read_moment), Bounds(examples=["2026-11-21T09:30:00Z"])
+]
+"""A day, and a point in time, as somebody asks for them."""
 
 MAX_DEPTH = 16
 MAX_PATH = 200

@@ -11,6 +11,7 @@ from typing import Any
 from tests.client import Told
 
 Snapshot = dict[str, Any]
+CONDITION = ("last_mood", "last_results", "open_alerts")
 Fold = Callable[[Snapshot, Told, int], None]
 
 
@@ -36,6 +37,17 @@ def relations_snapshot(listed: Any) -> Snapshot:
     """From `relation:list`."""
     assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
     return {"relations": listed["items"]}
+
+
+def patients_snapshot(listed: Any) -> Snapshot:
+    """From `patient:list`, of what /care tells."""
+    assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
+    return {
+        "patients": {
+            item["patient"]["id"]: {key: item[key] for key in ("patient", "since", *CONDITION)}
+            for item in listed["items"]
+        }
+    }
 
 
 def feed_snapshot(listed: Any, unread: Any) -> Snapshot:
@@ -145,6 +157,27 @@ def _put_relation(snapshot: Snapshot, told: Told, me: int) -> None:
         relations[place] = new
 
 
+def _change_patient(snapshot: Snapshot, told: Told, me: int) -> None:
+    """Who accepts is a new patient, of whom nothing is known but what is told next."""
+    if told.event == "patient:updated":
+        patient = snapshot["patients"][told.data["patient_id"]]
+        patient |= {key: told.data[key] for key in CONDITION}
+    elif told.event == "relation:accepted":
+        new = {"patient": told.data["patient"], "since": told.data["since"]}
+        condition: Snapshot = {"last_mood": None, "last_results": [], "open_alerts": 0}
+        snapshot["patients"][new["patient"]["id"]] = new | condition
+    elif told.event == "relation:ended":
+        del snapshot["patients"][told.data["patient"]["id"]]
+
+
+def _change_care(snapshot: Snapshot, told: Told, me: int) -> None:
+    """Of whatever is looked at in /care."""
+    if "relations" in snapshot and told.event != "patient:updated":
+        _put_relation(snapshot, told, me)
+    if "patients" in snapshot:
+        _change_patient(snapshot, told, me)
+
+
 def _pair(relation: Any) -> tuple[int, int]:
     return relation["psychologist"]["id"], relation["patient"]["id"]
 
@@ -196,10 +229,11 @@ FOLDS: dict[str, Fold] = {
     "message:deleted": _replace_message,
     "message:delivered": _deliver,
     "message:read": _read,
-    "relation:invited": _put_relation,
-    "relation:accepted": _put_relation,
-    "relation:declined": _put_relation,
-    "relation:ended": _put_relation,
+    "relation:invited": _change_care,
+    "relation:accepted": _change_care,
+    "relation:declined": _change_care,
+    "relation:ended": _change_care,
+    "patient:updated": _change_care,
     "notification:created": _put_notification,
     "notification:updated": _replace_notification,
     "notification:read": _read_notifications,

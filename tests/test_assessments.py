@@ -165,7 +165,8 @@ async def test_what_is_asked_nowhere_is_refused(server: Instance) -> None:
         status, body = await send(server, patient, test, answers)
         assert (status, body["error"]["code"]) == (422, "invalid")
         assert (path, code) in [(f["path"], f["code"]) for f in body["error"]["fields"]]
-    for bad in ({}, {"answers": None}, {"answers": [{}]}, {"answers": right, "more": 1}):
+    shapeless: list[dict[str, Any]] = [{}, {"answers": None}, {"answers": [{}]}]
+    for bad in (*shapeless, {"answers": right, "more": 1}):
         path = f"/tests/{test['id']}/submit"
         status, body = await server.request("POST", path, bad, token=patient.token)
         assert (status, body["error"]["code"]) == (422, "invalid")
@@ -272,7 +273,6 @@ async def test_results_are_found_by_test_and_time(server: Instance) -> None:
     patient = await server.add_person()
     await server.ask(patient, "/account", "profile:update", {"time_zone": "Asia/Kathmandu"})
     results = [await submit(server, patient, code, [0] * 9) for code in (PHQ9, PHQ9, "phq-2")]
-    today = results[0]["created_at"]
     by_test = await list_results(server, patient, test_id=results[2]["test_id"])
     assert [item["id"] for item in by_test] == [results[2]["id"]]
     page = await server.ask(patient, SPACE, "result:list", {"skip": 1, "limit": 1})
@@ -293,7 +293,6 @@ async def test_results_are_found_by_test_and_time(server: Instance) -> None:
         {"from": 5},
         {"from": "2026-01-02", "to": "2026-01-01"},
         {"to": "9999-12-31"},
-        {"from": today, "to": today},
     ):
         asking = server.ask(patient, SPACE, "result:list", wrong)
         assert await refusal(asking) == "invalid", wrong

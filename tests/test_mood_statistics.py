@@ -256,7 +256,7 @@ async def test_a_patients_statistics_are_for_those_in_charge(server: Instance) -
 async def list_readings(server: Instance) -> list[tuple[Any, ...]]:
     async with server.runtime.database.session(write=False) as db:
         rows = await db.scalars(
-            select(AuditEntry).where(AuditEntry.action == "mood:read").order_by(AuditEntry.id)
+            select(AuditEntry).where(AuditEntry.action == "mood.read").order_by(AuditEntry.id)
         )
         return [(row.actor_id, row.subject_id, row.detail) for row in rows]
 

@@ -37,8 +37,8 @@ async def load_conditions(ctx: Context, patient_ids: Collection[int]) -> dict[in
     moods = await relations.find_last_moods(ctx.db, patient_ids)
     alerts = await assessments.count_alerts(ctx.db, patient_ids)
     results: dict[int, list[LastResult]] = defaultdict(list)
-    for row, test, _ in await assessments.list_latest(ctx.db, patient_ids):
-        results[row.user_id].append(LastResult.of(row, test.code))
+    for row, code in await assessments.list_latest(ctx.db, patient_ids):
+        results[row.user_id].append(LastResult.of(row, code))
     return {
         patient_id: Condition(
             patient_id=patient_id,

@@ -1,7 +1,6 @@
 """A psychologist's patients, and how one of them has been over time."""
 
-from datetime import timedelta
-
+from handlers.accounts.periods import ONE_DAY
 from handlers.accounts.person import Person
 from handlers.accounts.profile import access_user
 from handlers.care.access import access_patient
@@ -58,10 +57,7 @@ async def get_stats(ctx: Context, request: GetStats) -> Stats:
 
     Raises: invalid, not_found.
     """
-    span = request.end - request.start
-    if span < timedelta(0):
-        raise Invalid.of("to", "before_from", "The end must come after the beginning")
-    if span >= timedelta(days=MAX_DAYS):
+    if request.end - request.start >= MAX_DAYS * ONE_DAY:
         raise Invalid.of("to", "too_long", f"At most {MAX_DAYS} days")
     patient_id = await access_patient(ctx, request.patient_id, "patient.read", "patient:stats")
     user = await access_user(ctx, patient_id)

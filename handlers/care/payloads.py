@@ -1,13 +1,13 @@
 """What relations and patients look like on the wire."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 from pydantic import AliasChoices, Strict
 from pydantic import Field as Bounds
 
 from handlers.accounts.payloads import Email
-from handlers.accounts.periods import ONE_DAY, Day, begin_day
+from handlers.accounts.periods import Days
 from handlers.accounts.person import Person
 from handlers.uploads import Link
 from server.payload import Change, Id, Instant, PageRequest, Payload
@@ -128,16 +128,8 @@ class Patient(Payload):
         )
 
 
-class GetStats(Payload):
-    """A period of days, both included."""
-
+class GetStats(Days):
     patient_id: Id
-    start: Annotated[Day, Bounds(alias="from", examples=["2026-11-01"])]
-    end: Annotated[Day, Bounds(alias="to", examples=["2026-11-30"])]
-
-    def bounds(self, time_zone: str) -> tuple[datetime, datetime]:
-        """The first moment of the period and the first one after it, where days are these."""
-        return begin_day(self.start, time_zone), begin_day(self.end + ONE_DAY, time_zone)
 
 
 class DayMood(Payload):

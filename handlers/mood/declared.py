@@ -8,6 +8,9 @@ READ_RATE = Rate(60, per=10)
 CHANGE_RATE = Rate(30, per=10)
 RECKON_RATE = Rate(30, per=10)
 
+READ = "mood.read"
+"""What the audit trail calls a psychologist's reading."""
+
 mood = Namespace("/mood", "Diaries of moods, and what they come to over time.")
 
 entry_added = mood.push("entry:added", Entry, "An entry is new.")

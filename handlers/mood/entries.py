@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from handlers.accounts.profile import access_user
+from handlers.care import access_patient, tell_condition
 from handlers.chat import CARE
-from handlers.mood.access import access_diary
 from handlers.mood.calendar import find_local_date, is_believable
 from handlers.mood.declared import (
     CHANGE_RATE,
+    READ,
     READ_RATE,
     entry_added,
     entry_deleted,
@@ -53,7 +54,7 @@ async def add_entry(ctx: Context, request: AddEntry) -> Entry:
         created_at=ctx.now,
         **await _place(ctx, request.at or ctx.now, zone),
     )
-    return _tell(ctx, entry_added, Entry.model_validate(row), readers)
+    return await _tell(ctx, entry_added, Entry.model_validate(row), readers)
 
 
 @mood.on("entry:update", roles=CARE, rate=CHANGE_RATE)
@@ -76,7 +77,7 @@ async def update_entry(ctx: Context, request: UpdateEntry) -> Entry:
     for name, value in changes.items():
         setattr(row, name, value)
     row.updated_at = ctx.now
-    return _tell(ctx, entry_updated, Entry.model_validate(row), readers)
+    return await _tell(ctx, entry_updated, Entry.model_validate(row), readers)
 
 
 @mood.on("entry:delete", roles=CARE, rate=CHANGE_RATE)
@@ -89,7 +90,7 @@ async def delete_entry(ctx: Context, request: DeleteEntry) -> EntryDeleted:
     if not await diaries.remove_entry(ctx.db, ctx.user.id, request.entry_id):
         raise NotFound
     gone = EntryDeleted(entry_id=request.entry_id, user_id=ctx.user.id)
-    return _tell(ctx, entry_deleted, gone, readers)
+    return await _tell(ctx, entry_deleted, gone, readers)
 
 
 @mood.on("entry:list", roles=CARE, rate=READ_RATE, reads=True)
@@ -98,7 +99,7 @@ async def list_entries(ctx: Context, request: ListEntries) -> Page[Entry]:
 
     Raises: invalid, not_found.
     """
-    user_id = await access_diary(ctx, request.patient_id, "entry:list")
+    user_id = await access_patient(ctx, request.patient_id, READ, "entry:list")
     rows, total = await diaries.list_entries(
         ctx.db,
         user_id,
@@ -134,6 +135,7 @@ async def _place(
     return {"at": at, "time_zone": zone, "local_date": day}
 
 
-def _tell(ctx: Context, push: Push[Value], data: Value, readers: list[int]) -> Value:
+async def _tell(ctx: Context, push: Push[Value], data: Value, readers: list[int]) -> Value:
+    await tell_condition(ctx, ctx.user.id, readers)
     ctx.push(push, data, to=[ctx.user.id, *readers])
     return data

@@ -1,70 +1,29 @@
 """What diaries look like on the wire."""
 
-import re
-from datetime import date, datetime
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
     Strict,
     StringConstraints,
-    ValidationInfo,
     field_validator,
 )
 from pydantic import Field as Bounds
-from pydantic_core import PydanticCustomError
 
+from handlers.accounts.periods import Days, check_order
 from handlers.mood.calendar import Span
 from handlers.mood.correlation import MAX_LAG
-from server.payload import Change, Id, Instant, PageRequest, Payload
+from server.payload import Change, Date, Id, Instant, Moment, PageRequest, Payload
 from storage.mood import Figures, PeriodName
 
 MAX_LABELS = 20
-FIRST_YEAR, LAST_YEAR = 1900, 2199
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def _read_date(value: Any) -> date:
-    try:
-        day = date.fromisoformat(value if _DATE.fullmatch(value) else "")
-    except (TypeError, ValueError):
-        raise PydanticCustomError("date", "A date is like 2026-11-21") from None
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise PydanticCustomError("date", "No date that far away")
-    return day
-
-
-def _read_moment(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise PydanticCustomError("moment", "A moment is like 2026-11-21T09:30:00Z") from None
 
 
 def _drop_repeats(labels: list[str]) -> list[str]:
     return list(dict.fromkeys(labels))
 
 
-def _check_order(end: date | None, info: ValidationInfo) -> date | None:
-    start = info.data.get("start")
-    if start is not None and end is not None and end < start:
-        raise PydanticCustomError("before_from", "The end is before the beginning")
-    return end
-
-
-Date = Annotated[date, BeforeValidator(_read_date)]
-First = Annotated[Date, Bounds(alias="from", examples=["2026-11-01"])]
-Last = Annotated[Date, Bounds(alias="to", examples=["2026-11-30"])]
-"""A local date of the person whose diary it is; both ends of a span belong to it."""
-
-Moment = Annotated[
-    AwareDatetime, BeforeValidator(_read_moment), Bounds(examples=["2026-11-21T09:30:00Z"])
-]
 Score = Annotated[int, Bounds(ge=1, le=10, examples=[7])]
 Note = Annotated[
     str, StringConstraints(min_length=1, max_length=5000), Bounds(examples=["Slept well."])
@@ -149,23 +108,10 @@ class ListEntries(PageRequest):
     end: Annotated[Date | None, Bounds(alias="to", examples=["2026-11-30"])] = None
     patient_id: Id | None = None
 
-    _check_order = field_validator("end")(_check_order)
+    _check_order = field_validator("end")(check_order)
 
 
-class Period(Payload, serialize_by_alias=True):
-    """From one local date to another, both included."""
-
-    start: First
-    end: Last
-
-    _check_order = field_validator("end")(_check_order)
-
-    @property
-    def span(self) -> Span:
-        return Span(self.start, self.end)
-
-
-class GetSeries(Period):
+class GetSeries(Days):
     period: Annotated[PeriodName, Strict(False), Bounds(examples=["week"])]
     patient_id: Id | None = None
 
@@ -194,22 +140,22 @@ class Series(Payload):
 
 
 class GetComparison(Payload):
-    a: Period
-    b: Period
+    a: Days
+    b: Days
     patient_id: Id | None = None
 
 
 class Statistics(Payload):
     """Of a period; the mean is that of its entries, whatever days they are on."""
 
-    period: Period
+    period: Days
     n: int
     min: int | None
     max: int | None
     mean: float | None
 
     @classmethod
-    def of(cls, period: Period, figures: Figures) -> "Statistics":
+    def of(cls, period: Days, figures: Figures) -> "Statistics":
         return cls(period=period, **figures._asdict())
 
 
@@ -221,7 +167,7 @@ class Comparison(Payload):
     difference: float | None
 
 
-class GetCorrelation(Period):
+class GetCorrelation(Days):
     """Each day's `x` goes with the `y` of `lag` days later."""
 
     x: Annotated[VariableName, Bounds(examples=["activity:running"])]

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from handlers.accounts.periods import Days
+from handlers.care import access_patient
 from handlers.chat import CARE
-from handlers.mood.access import access_diary
 from handlers.mood.calendar import (
     MAX_BUCKETS,
     MAX_CORRELATED,
@@ -21,7 +22,7 @@ from handlers.mood.calendar import (
     list_buckets,
 )
 from handlers.mood.correlation import correlate, pair_days
-from handlers.mood.declared import RECKON_RATE, mood
+from handlers.mood.declared import READ, RECKON_RATE, mood
 from handlers.mood.payloads import (
     Bucket,
     Comparison,
@@ -56,14 +57,14 @@ async def get_series(ctx: Context, request: GetSeries) -> Series:
 
     Raises: invalid, not_found.
     """
-    if count_buckets(request.span, request.period) > MAX_BUCKETS:
+    if count_buckets(_span(request), request.period) > MAX_BUCKETS:
         raise Invalid.of("to", "too_many", f"At most {MAX_BUCKETS} buckets")
 
     async def reckon(db: AsyncSession, user_id: int) -> Series:
-        found = await diaries.list_figures(db, user_id, *request.span, request.period)
+        found = await diaries.list_figures(db, user_id, *_span(request), request.period)
         buckets = [
             Bucket.of(bucket, found.get(bucket.start, NO_ENTRIES))
-            for bucket in list_buckets(request.span, request.period)
+            for bucket in list_buckets(_span(request), request.period)
         ]
         return Series(period=request.period, buckets=buckets)
 
@@ -78,13 +79,13 @@ async def compare(ctx: Context, request: GetComparison) -> Comparison:
 
     Raises: invalid, not_found.
     """
-    if request.a.span.days != request.b.span.days:
+    if _span(request.a).days != _span(request.b).days:
         raise Invalid.of("b", "unequal", "Both periods must have as many days")
-    _check_days("a.to", request.a.span, MAX_DAYS)
+    _check_days("a.to", _span(request.a), MAX_DAYS)
 
     async def reckon(db: AsyncSession, user_id: int) -> Comparison:
-        a = await diaries.get_figures(db, user_id, *request.a.span)
-        b = await diaries.get_figures(db, user_id, *request.b.span)
+        a = await diaries.get_figures(db, user_id, *_span(request.a))
+        b = await diaries.get_figures(db, user_id, *_span(request.b))
         return Comparison(
             a=Statistics.of(request.a, a),
             b=Statistics.of(request.b, b),
@@ -104,11 +105,11 @@ async def get_correlation(ctx: Context, request: GetCorrelation) -> Correlation:
 
     Raises: invalid, not_found.
     """
-    _check_days("to", request.span, MAX_CORRELATED)
+    _check_days("to", _span(request), MAX_CORRELATED)
 
     async def reckon(db: AsyncSession, user_id: int) -> Correlation:
         variables = _read_variable(request.x), _read_variable(request.y)
-        days = await diaries.list_days(db, user_id, *request.span, *variables)
+        days = await diaries.list_days(db, user_id, *_span(request), *variables)
         x, y = {day.date: day.x for day in days}, {day.date: day.y for day in days}
         found = correlate(pair_days(x, y, request.lag))
         return Correlation(x=request.x, y=request.y, lag=request.lag, **found._asdict())
@@ -127,7 +128,7 @@ async def _remember(
 
     Raises: NotFound.
     """
-    user_id = await access_diary(ctx, request.patient_id, event)
+    user_id = await access_patient(ctx, request.patient_id, READ, event)
     async with ctx.work() as inner:
         revision = await diaries.get_revision(inner.db, user_id)
     about = request.model_dump_json(exclude={"patient_id"})
@@ -142,6 +143,10 @@ async def _remember(
         value = await reckon(inner.db, user_id)
     await ctx.cache.put(key, value.model_dump_json(), REMEMBERED)
     return value
+
+
+def _span(days: Days) -> Span:
+    return Span(days.start, days.end)
 
 
 def _check_days(path: str, span: Span, most: int) -> None:

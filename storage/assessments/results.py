@@ -89,15 +89,18 @@ async def list_results(
     return [Found(*row) for row in rows], total
 
 
-async def list_latest(db: AsyncSession, user_ids: Collection[int]) -> list[Found]:
-    """The last result of each test of each of these people, by person and test."""
+async def list_latest(
+    db: AsyncSession, user_ids: Collection[int]
+) -> list[tuple[Result, str | None]]:
+    """The last result of each test of each of these people, with the test's code."""
     rows = await db.execute(
-        _found()
+        select(Result, Test.code)
         .join(LatestResult, LatestResult.result_id == Result.id)
+        .join(Test, Test.id == Result.test_id)
         .where(LatestResult.user_id.in_(user_ids))
         .order_by(LatestResult.user_id, LatestResult.test_id)
     )
-    return [Found(*row) for row in rows]
+    return [(result, code) for result, code in rows]
 
 
 def _choose(
