@@ -17,6 +17,7 @@ from server.contract import by_name
 from storage.accounts import Role
 from tests.backend import SCALED
 from tests.diaries import days_ago, start_diary
+from tests.goals import add_goal, add_stages, ask
 from tests.instance import Instance, Person
 from tests.talks import Talk, add_talk, message, start_talk
 
@@ -197,3 +198,31 @@ async def test_reading_a_diary_costs_the_same_however_long(
         # For others the relation and the audit trail as well.
         asking = (psychologist, f"/mood {name}", {**payload, **whose})
         expect(await counter.count(asking), remembered + 2)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+async def test_goals_cost_the_same_however_many(
+    server: Instance, counter: Counter, count: int
+) -> None:
+    person = await server.add_person()
+    for _ in range(count):
+        goal = await add_stages(server, person, await add_goal(server, person), "A", "B")
+        await ask(server, person, "reminder:set", goal_id=goal["id"], times=["08:00"])
+    mine = {"goal_id": goal["id"]}
+
+    expect(await counter.count((person, "/goals goal:list", {"limit": 50})), 5)
+    expect(await counter.count((person, "/goals goal:get", mine)), 4)
+    expect(await counter.count((person, "/goals reminder:list", {})), 2)
+    expect(await counter.count((person, "/goals achievement:list", {})), 3)
+    expect(await counter.count((person, "/goals goal:archive", mine)), 12)
+
+
+async def test_completing_a_stage(server: Instance, counter: Counter) -> None:
+    person = await server.add_person()
+    goal = await add_stages(server, person, await add_goal(server, person), *"ABC")
+    stages = [{"stage_id": stage["id"]} for stage in goal["stages"]]
+
+    # The first one earns something.
+    await counter.count((person, "/goals stage:complete", stages[0]))
+    expect(await counter.count((person, "/goals stage:complete", stages[1])), 19)
+    expect(await counter.count((person, "/goals stage:complete", stages[1])), 9)
