@@ -49,7 +49,7 @@ def _read_date(value: Any) -> date:
 
 def _read_moment(value: Any) -> datetime:
     try:
-        moment = datetime.fromisoformat(value)
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError):
         raise PydanticCustomError("moment", "A moment is like 2026-11-21T09:30:00Z") from None
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:

@@ -24,6 +24,7 @@ from jobs.broker import build_brokers
 from jobs.wakes import Wakes
 from jobs.worker import Worker
 from run import make_runtime
+from server import metrics
 from server.log import configure_logging
 from server.runtime import Runtime
 from server.settings import Settings
@@ -117,13 +118,15 @@ async def _work(order: dict[str, Any], pipe: int) -> None:
         # What these jobs ask for is left to others.
         runtime.waker = None
         told: dict[int, float] = {}
-        while due := await _list_due(watched, runtime, order["job"]):
+        while (due := await _list_due(watched, runtime, order["job"])) or _is_busy():
             for wake in due:
                 # Told again after a while, as by a scheduler: wakes may be lost.
                 if monotonic() - told.get(wake.job_id, -TELL_AGAIN) >= TELL_AGAIN:
                     told[wake.job_id] = monotonic()
                     wakes.wake([wake])
             await asyncio.sleep(PAUSE)
+        # What is read once a job is committed has its steps too.
+        await runtime.states.close()
 
 
 def _count_steps(runtime: Runtime, pipe: int, die_at: int | None) -> None:
@@ -140,6 +143,10 @@ def _count_steps(runtime: Runtime, pipe: int, die_at: int | None) -> None:
     for engine in {runtime.database.writer.sync_engine, runtime.database.reader.sync_engine}:
         event.listen(engine, "begin", step)
         event.listen(engine, "commit", step)
+
+
+def _is_busy() -> bool:
+    return any(one.value for metric in metrics.jobs_running.collect() for one in metric.samples)
 
 
 async def _list_due(database: Database, runtime: Runtime, job: str) -> list[Wake]:

@@ -185,6 +185,7 @@ async def test_check_says_what_works(shell: Shell) -> None:
         ["ok", "mail:"],
         ["ok", "push:"],
         ["ok", "blobs:"],
+        ["warn", "crisis"],
     ]
     assert ("postgresql" if SCALED else "sqlite") in lines[1]
 
@@ -209,6 +210,7 @@ async def test_check_says_what_does_not_work(shell: Shell) -> None:
         ["FAIL", "mail:"],
         ["ok", "push:"],
         ["ok", "blobs:"],
+        ["warn", "crisis"],
     ]
 
 

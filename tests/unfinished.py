@@ -14,6 +14,7 @@ from storage.outbox import Job
 from tests.files import upload
 from tests.goals import add_goal, add_stages, complete
 from tests.instance import PASSWORD, Instance
+from tests.questionnaires import PHQ9, submit
 from tests.stand_ins.letters import ask_for_letter
 from tests.stand_ins.waiting import set_clock
 from tests.talks import Talk, start_talk
@@ -125,10 +126,19 @@ async def perform_job(server: Instance, name: str) -> None:
     await set_clock(server, ahead=timedelta(0))
 
 
+async def leave_an_alert_open(server: Instance) -> None:
+    _, patient = await server.connect_pair()
+    await server.add_person(Role.ADMIN)
+    await set_clock(server, ahead=-timedelta(hours=1))
+    await submit(server, patient, PHQ9, [0] * 8 + [1])
+    await set_clock(server, ahead=timedelta(0))
+
+
 UNFINISHED: dict[str, Arrange] = {
     "accounts.digest": ask_for_a_digest,
     "accounts.mail_recovery": ask_for_recovery,
     "accounts.welcome": register_an_invited_person,
+    "assessments.escalate": leave_an_alert_open,
     "care.mail_invitation": invite_a_stranger,
     "goals.count_holders": let_holders_be_counted,
     "goals.remind": let_a_reminder_fall_due,

@@ -121,9 +121,8 @@ async def raise_alerts(
             for code, score in alarming
         ],
     )
-    delay = timedelta(minutes=ctx.runtime.settings.alert_minutes)
     for alert_id in ids:
-        ctx.enqueue(escalate, Escalate(alert_id=alert_id, times=0), key=str(alert_id), delay=delay)
+        _escalate_later(ctx, alert_id, times=0)
     await _alarm(ctx, ids, guardians)
 
 
@@ -137,7 +136,10 @@ async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
         return
     psychologists = await relations.list_psychologists(ctx.db, owner[0])
     alert = await tests.lock_alert(ctx.db, alert_id)
-    if alert is None or alert.status != AlertStatus.OPEN or alert.escalations != times:
+    if alert is None or alert.status != AlertStatus.OPEN:
+        return
+    _escalate_later(ctx, alert_id, times=max(times + 1, alert.escalations))
+    if alert.escalations != times:
         return
     await tests.update_alert(
         ctx.db, alert_id, for_admins=True, escalations=times + 1, escalated_at=ctx.now
@@ -146,8 +148,13 @@ async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
     await _alarm(ctx, [alert_id], guardians)
     for user_id in sorted(guardians):
         notifications.announce_soon(ctx, user_id, ALERT, _subject(alert_id))
-    again = Escalate(alert_id=alert_id, times=times + 1)
-    ctx.enqueue(escalate, again, key=str(alert_id), delay=ESCALATE_AGAIN)
+
+
+def _escalate_later(ctx: Context, alert_id: int, *, times: int) -> None:
+    """After some minutes for the first time, and every day from then on."""
+    minutes = timedelta(minutes=ctx.runtime.settings.alert_minutes)
+    about = Escalate(alert_id=alert_id, times=times)
+    ctx.enqueue(escalate, about, key=str(alert_id), delay=ESCALATE_AGAIN if times else minutes)
 
 
 async def _alarm(ctx: Context, alert_ids: Collection[int], guardians: Collection[int]) -> None:

@@ -17,6 +17,7 @@ from storage.accounts import Role
 from tests.fuzz.packets import Scene, list_askings
 from tests.goals import add_goal, add_stages
 from tests.instance import Instance, Person
+from tests.questionnaires import PHQ9, find_test, publish_test, submit
 from tests.server.trial import delivery_of, wait_until, wires_of
 from tests.talks import message, start_talk
 
@@ -126,6 +127,7 @@ async def make_scenes(server: Instance) -> list[Scene]:
         "after_stage_id": [stage["id"] for goal in goals for stage in goal["stages"]],
         "reminder_id": [1, 2, 3],
     }
+    known |= await answer_a_test(server, talk.psychologist, talk.patient)
     askings = list_askings(NAMESPACES)
     cares = ("/care", "/chat", "/mood")
     return [
@@ -137,6 +139,24 @@ async def make_scenes(server: Instance) -> list[Scene]:
 async def add_entry(server: Instance, patient: Person) -> int:
     entry_id: int = (await server.ask(patient, "/mood", "entry:add", {"score": 5}))["id"]
     return entry_id
+
+
+async def answer_a_test(
+    server: Instance, psychologist: Person, patient: Person
+) -> dict[str, list[int]]:
+    """With an alert; and a test of the psychologist's own. The ids of it all."""
+    own = await publish_test(server, psychologist)
+    shipped = await find_test(server, patient, PHQ9)
+    result = await submit(server, patient, PHQ9, [0] * 8 + [1])
+    questions = [*own["questions"], *shipped["questions"]]
+    return {
+        "test_id": [own["id"], shipped["id"]],
+        "question_id": [question["id"] for question in questions],
+        "option_id": [option["id"] for question in questions for option in question["options"]],
+        "result_id": [result["id"]],
+        "result_ids": [result["id"]],
+        "alert_id": [1],
+    }
 
 
 async def set_goal(server: Instance, person: Person) -> Any:

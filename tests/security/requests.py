@@ -6,6 +6,7 @@
 from typing import Any
 from uuid import uuid4
 
+from tests.questionnaires import own_test
 from tests.security.planted import plant
 from tests.security.scene import Scene
 from tests.security.verdicts import Kind
@@ -25,6 +26,7 @@ def list_requests(scene: Scene, who: str) -> Requests:
             ("/notifications", _write_notifications),
             ("/care", _write_care),
             ("/mood", _write_mood),
+            ("/assessments", _write_assessments),
             ("/goals", _write_goals),
             ("/admin", _write_admin),
         )
@@ -110,6 +112,8 @@ def _write_care(scene: Scene, who: str) -> Requests:
         "relation:accept": {"psychologist_id": first},
         "relation:decline": {"psychologist_id": second},
         "relation:list": {},
+        "patient:list": {},
+        "patient:stats": {"patient_id": scene.anna.id, "from": "2026-01-01", "to": "2026-12-31"},
         "relation:end": {"user_id": scene.anna.id},
     }
 
@@ -128,6 +132,32 @@ def _write_mood(scene: Scene, who: str) -> Requests:
         "series:get": {**hers, **span, "period": "day"},
         "compare:get": {**hers, "a": span, "b": span},
         "correlation:get": {**hers, **span, "x": "score", "y": f"tag:{plant('tag', 'anna')}"},
+    }
+
+
+def _write_assessments(scene: Scene, who: str) -> Requests:
+    things = scene.things
+    test, alert = {"test_id": things.test_id}, {"alert_id": things.alert_id}
+    shipped, hers = {"test_id": things.answered_test_id}, {"patient_id": scene.anna.id}
+    return {
+        "test:list": {},
+        "test:get": test,
+        "test:create": own_test(),
+        "test:update": {**own_test(), **test},
+        "test:publish": test,
+        "test:delete": test,
+        "draft:save": {**shipped, "answers": []},
+        "draft:get": shipped,
+        "result:list": {},
+        "result:patient": hers,
+        "result:get": {"result_id": things.result_ids[0]},
+        "result:compare": {"result_ids": [*things.result_ids]},
+        "result:export": {"format": "json"},
+        "result:export, hers": {"format": "fhir", **hers},
+        "alert:list": {},
+        "alert:acknowledge": alert,
+        "alert:resolve": alert,
+        "crisis:get": {},
     }
 
 

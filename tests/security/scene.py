@@ -13,6 +13,7 @@ from storage.notifications import NewNotification
 from storage.outbox import DeadJob
 from tests.files import upload
 from tests.instance import Instance, Person
+from tests.questionnaires import PHQ9, SPACE, create_test, submit
 from tests.security.planted import plant
 from tests.security.verdicts import PARTNERS, Kind
 from tests.talks import Talk
@@ -46,6 +47,10 @@ class Things:
     device_token: str
     inviter_ids: tuple[int, int]
     dead_job_ids: tuple[int, int]
+    test_id: int
+    answered_test_id: int
+    result_ids: tuple[int, int]
+    alert_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,8 @@ async def add_things(talk: Talk) -> Things:
     )
     seq = (await talk.send(boris, plant("text", "boris")))["seq"]
     await talk.send(boris, plant("text", "boris"))
+    first, second = [await submit(server, anna, PHQ9, [1] * 8 + [n]) for n in (0, 1)]
+    (alert,) = (await server.ask(boris, SPACE, "alert:list", {}))["items"]
     device_token = plant("device", "anna")
     device = {"token": device_token, "platform": "ios"}
     await server.ask(anna, "/account", "device:register", device)
@@ -168,6 +175,10 @@ async def add_things(talk: Talk) -> Things:
         device_token=device_token,
         inviter_ids=(await invite(server, anna), await invite(server, anna)),
         dead_job_ids=await add_dead_jobs(server),
+        test_id=(await create_test(server, boris, title=plant("test", "boris")))["id"],
+        answered_test_id=first["test_id"],
+        result_ids=(first["id"], second["id"]),
+        alert_id=alert["id"],
     )
 
 

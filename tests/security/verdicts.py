@@ -121,10 +121,31 @@ TABLE = r"""
 /mood compare:get               boris  404      404     404           404     403      403    403
 /mood correlation:get           boris  404      404     404           404     403      403    403
 
+/assessments test:list          anna   own      own     own           own     own      own    own
+/assessments test:get           boris  404      404     404           404     404      404    404
+/assessments test:create        boris  403      403     own           own     403      own    403
+/assessments test:update        boris  403      403     404           404     403      404    403
+/assessments test:publish       boris  403      403     404           404     403      404    403
+/assessments test:delete        boris  403      403     404           404     403      404    403
+/assessments draft:save         anna   own      own     403           403     403      403    403
+/assessments draft:get          anna   own      own     403           403     403      403    403
+/assessments result:list        anna   own      own     own           own     403      403    403
+/assessments result:patient     boris  403      403     404           404     403      403    403
+/assessments result:get         boris  404      404     404           404     403      403    403
+/assessments result:compare     boris  404      404     404           404     403      403    403
+/assessments result:export      anna   own      own     own           own     403      403    403
+/assessments result:export, hers   boris  404   404     404           404     403      403    403
+/assessments alert:list         boris  403      403     own           own     403      own    403
+/assessments alert:acknowledge  boris  403      403     404           404     403      404    403
+/assessments alert:resolve      boris  403      403     404           404     403      404    403
+/assessments crisis:get         anna   own      own     own           own     own      own    own
+
 /care relation:invite           boris  403      403     own           own     403      403    403
 /care relation:accept           anna   404      404     403           403     403      403    403
 /care relation:decline          anna   404      404     403           403     403      403    403
 /care relation:list             anna   own      own     own           own     403      403    403
+/care patient:list              boris  403      403     own           own     403      403    403
+/care patient:stats             boris  403      403     404           404     403      403    403
 /care relation:end              boris  404      404     404           404     403      403    403
 
 /goals goal:create              anna   own      own     own           own     own      own    own
@@ -185,6 +206,9 @@ WITHOUT_IDS = {
     "POST /uploads",
 }
 """Routes that open nothing by an id: they ask for a secret, or are about the asker alone."""
+
+FOR_ALL = {r"POST /tests/{id:\d+}/submit"}
+"""Routes whose ids everybody may see: what is a draft of somebody is `not_found`, as of events."""
 
 
 @dataclass(frozen=True, slots=True)

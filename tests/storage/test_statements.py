@@ -19,6 +19,7 @@ from tests.backend import SCALED
 from tests.diaries import days_ago, start_diary
 from tests.goals import add_goal, add_stages, ask
 from tests.instance import Instance, Person
+from tests.questionnaires import GAD7, PHQ9, SPACE, submit
 from tests.talks import Talk, add_talk, message, start_talk
 
 counted: ContextVar[list[str] | None] = ContextVar("counted", default=None)
@@ -172,9 +173,9 @@ async def test_keeping_a_diary(server: Instance, counter: Counter) -> None:
     entry = await (await start_diary(server, patient)).add()
     about = {"entry_id": entry["id"]}
 
-    expect(await counter.count((patient, "/mood entry:add", {"score": 5})), 7)
-    expect(await counter.count((patient, "/mood entry:update", {**about, "score": 5})), 6)
-    expect(await counter.count((patient, "/mood entry:delete", about)), 5)
+    expect(await counter.count((patient, "/mood entry:add", {"score": 5})), 11)
+    expect(await counter.count((patient, "/mood entry:update", {**about, "score": 5})), 10)
+    expect(await counter.count((patient, "/mood entry:delete", about)), 9)
 
 
 @pytest.mark.parametrize("count", [1, 30])
@@ -226,3 +227,30 @@ async def test_completing_a_stage(server: Instance, counter: Counter) -> None:
     await counter.count((person, "/goals stage:complete", stages[0]))
     expect(await counter.count((person, "/goals stage:complete", stages[1])), 19)
     expect(await counter.count((person, "/goals stage:complete", stages[1])), 9)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+async def test_a_psychologist_looks_at_any_number_of_patients_and_results(
+    server: Instance, counter: Counter, count: int
+) -> None:
+    psychologist, patient = await server.connect_pair()
+    for number in range(count):
+        other = await server.add_person()
+        await server.relate(psychologist, other)
+        await (await start_diary(server, other)).add()
+        await submit(server, other, PHQ9, [0] * 8 + [1])
+        await submit(server, patient, (PHQ9, GAD7)[number % 2], [1] * 8 + [0])
+    whose = {"patient_id": patient.id}
+    span = {"from": f"{days_ago(60)}", "to": f"{days_ago(0)}"}
+
+    expect(await counter.count((psychologist, "/care patient:list", {"limit": 100})), 6)
+    expect(await counter.count((psychologist, "/care patient:stats", {**whose, **span})), 7)
+    expect(await counter.count((patient, "/assessments result:list", {"limit": 100})), 3)
+    expect(await counter.count((psychologist, "/assessments result:patient", whose)), 5)
+    exported = {**whose, "format": "fhir", "limit": 100}
+    expect(await counter.count((psychologist, "/assessments result:export", exported)), 7)
+    expect(await counter.count((psychologist, "/assessments alert:list", {"limit": 100})), 4)
+    expect(await counter.count((patient, "/assessments test:list", {"limit": 100})), 2)
+    listed = await server.ask(patient, SPACE, "test:list", {})
+    test = {"test_id": listed["items"][0]["id"]}
+    expect(await counter.count((patient, "/assessments test:get", test)), 4)
