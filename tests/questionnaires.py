@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
 from tests.client import Client
 from tests.instance import Instance, Person
 
@@ -84,3 +88,59 @@ async def create_test(server: Instance, author: Person, **changes: Any) -> Any:
 async def publish_test(server: Instance, author: Person, **changes: Any) -> Any:
     test = await create_test(server, author, **changes)
     return await server.ask(author, SPACE, "test:publish", {"test_id": test["id"]})
+
+
+FILL = (
+    """
+    INSERT INTO users (id, email, name, role, status, locale, time_zone, contacts, created_at)
+    SELECT :people + n, 'psychologist.' || n || '@example.com', 'Psychologist ' || n,
+        'psychologist', 'active', 'en', 'UTC', '{}', now()
+    FROM generate_series(1, :people / 100) AS n
+    """,
+    """
+    INSERT INTO relations (psychologist_id, patient_id, status, invited_at, since)
+    SELECT :people + 1 + (n - 1) / 100, n, 'active', now(), now()
+    FROM generate_series(1, :people) AS n
+    """,
+    """
+    INSERT INTO test_results (user_id, test_id, version_id, language, total, severity, scales,
+        answers, complete, prorated, flags, created_at)
+    SELECT 1 + n % :people, version.test_id, version.id, 'en', n % 22, 'moderate',
+        json_build_array(json_build_array('total', n % 22, 'moderate')),
+        (SELECT json_agg(json_build_array(q.id, o.id, o.score) ORDER BY q.position)
+            FROM questions AS q JOIN answer_options AS o ON o.question_id = q.id
+            WHERE q.version_id = version.id AND o.position = n % 4),
+        true, false, '[]', timestamptz '2026-01-01 00:00Z' - n / :people * interval '14 hours'
+    FROM generate_series(0, :results - 1) AS n
+    JOIN LATERAL (
+        SELECT v.id, v.test_id FROM test_versions AS v JOIN tests AS t ON t.id = v.test_id
+        WHERE t.code = CASE n / :people % 2 WHEN 0 THEN 'phq-9' ELSE 'gad-7' END
+    ) AS version ON true
+    """,
+    """
+    INSERT INTO latest_results (user_id, test_id, result_id)
+    SELECT DISTINCT ON (user_id, test_id) user_id, test_id, id FROM test_results
+    ORDER BY user_id, test_id, created_at DESC, id DESC
+    """,
+    """
+    INSERT INTO alerts (patient_id, result_id, question_id, score, status, for_admins, raised_at)
+    SELECT r.user_id, r.id, q.id, 1,
+        CASE WHEN r.id % 100 < 50 THEN 'resolved' ELSE 'open' END, r.id % 7 = 0, r.created_at
+    FROM test_results AS r JOIN questions AS q
+        ON q.version_id = r.version_id AND q.code = 'phq9_9'
+    WHERE r.id % 50 = 0
+    """,
+    "ANALYZE users, relations, test_results, latest_results, alerts, questions, answer_options",
+)
+"""For PostgreSQL, where the tests and people are: a psychologist for each hundred, and results."""
+
+
+async def fill_results(url: str, *, people: int, results: int) -> None:
+    """As many results of each person, the latest on New Year of 2026."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        for statement in FILL:
+            given = {"people": people, "results": results}
+            wanted = {name: value for name, value in given.items() if f":{name}" in statement}
+            await connection.execute(text(statement), wanted)
+    await engine.dispose()

@@ -65,8 +65,8 @@ async def get_stats(ctx: Context, request: GetStats) -> Stats:
     figures = await mood.get_figures(ctx.db, patient_id, *days)
     by_day = await mood.list_figures(ctx.db, patient_id, *days, mood.PeriodName.DAY)
     after, before = request.bounds(user.time_zone)
-    results, total = await assessments.list_results(
-        ctx.db, patient_id, test_id=None, after=after, before=before, skip=0, limit=MAX_RESULTS
+    results, total = await assessments.list_outlines(
+        ctx.db, patient_id, after=after, before=before, limit=MAX_RESULTS
     )
     return Stats(
         patient=Person.of(user, ctx.link),
@@ -74,7 +74,7 @@ async def get_stats(ctx: Context, request: GetStats) -> Stats:
             **figures._asdict(),
             days=[DayMood(date=day, **by_day[day]._asdict()) for day in sorted(by_day)],
         ),
-        results=[LastResult.of(row, test.code) for row, test, _ in reversed(results)],
+        results=[LastResult.of(row, code) for row, code in reversed(results)],
         activity=Activity(
             entries=figures.n, results=total, days=len(by_day), last_seen_at=user.last_seen_at
         ),

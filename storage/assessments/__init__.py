@@ -44,6 +44,7 @@ from storage.assessments.results import (
     find_result,
     find_results,
     list_latest,
+    list_outlines,
     list_results,
 )
 from storage.assessments.tables import (
@@ -104,6 +105,7 @@ __all__ = [
     "list_alerts",
     "list_codes",
     "list_latest",
+    "list_outlines",
     "list_results",
     "list_tests",
     "load_alerts",

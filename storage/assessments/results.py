@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from storage.assessments.tables import LatestResult, Result, Test, TestVersion
 from storage.database import insert
@@ -94,13 +95,24 @@ async def list_latest(
 ) -> list[tuple[Result, str | None]]:
     """The last result of each test of each of these people, with the test's code."""
     rows = await db.execute(
-        select(Result, Test.code)
+        _outlined()
         .join(LatestResult, LatestResult.result_id == Result.id)
-        .join(Test, Test.id == Result.test_id)
         .where(LatestResult.user_id.in_(user_ids))
         .order_by(LatestResult.user_id, LatestResult.test_id)
     )
     return [(result, code) for result, code in rows]
+
+
+async def list_outlines(
+    db: AsyncSession, user_id: int, *, after: datetime, before: datetime, limit: int
+) -> tuple[list[tuple[Result, str | None]], int]:
+    """A person's results in a period without their answers, and the tests' codes; the last ones."""
+    wanted = _choose(user_id, None, after, before)
+    total = (await db.execute(select(func.count()).where(*wanted))).scalar_one()
+    rows = await db.execute(
+        _outlined().where(*wanted).order_by(Result.created_at.desc(), Result.id.desc()).limit(limit)
+    )
+    return [(result, code) for result, code in rows], total
 
 
 def _choose(
@@ -121,4 +133,12 @@ def _found() -> Any:
         select(Result, Test, TestVersion)
         .join(Test, Test.id == Result.test_id)
         .join(TestVersion, TestVersion.id == Result.version_id)
+    )
+
+
+def _outlined() -> Any:
+    return (
+        select(Result, Test.code)
+        .join(Test, Test.id == Result.test_id)
+        .options(defer(Result.answers), defer(Result.scales))
     )

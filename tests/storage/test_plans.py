@@ -6,20 +6,25 @@ Each noun fills its tables here, and says what it asks of them.
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage import mood
+from handlers.assessments.shipped import install
+from run import make_runtime
+from server.settings import Settings
+from storage import assessments, care, mood
 from storage.database import Database
 from storage.mood import PeriodName, Variable, VariableKind
 from storage.upgrade import upgrade
 from tests.backend import Backend
 from tests.diaries import fill_diaries
+from tests.questionnaires import fill_results
 
 pytestmark = pytest.mark.scaled
 
@@ -28,7 +33,9 @@ Ask = Callable[[AsyncSession], Awaitable[object]]
 ROWS = 20_000
 """Enough for going through all of them to be the dearer way."""
 
+PEOPLE = 2000
 SOMEBODY = 42
+CLIENT_REF = "uq_test_results_user_id_client_ref"
 SPAN = (date(2025, 12, 25), date(2025, 12, 31))
 
 
@@ -114,3 +121,60 @@ async def test_moods(fresh: Backend, planner: Planner) -> None:
         check(name, await planner.explain(ask), index)
     found = await planner.explain(lambda db: mood.get_revision(db, SOMEBODY))
     check("a revision", found, "pk_diaries")
+
+
+@pytest.fixture
+async def installed(fresh: Backend, planner: Planner) -> None:
+    """Many people with results, of tests as they are shipped."""
+    runtime = make_runtime(Settings(_env_file=None, database_url=fresh.database_url))
+    await install(runtime)
+    await runtime.close()
+    await fill_diaries(fresh.url, people=PEOPLE, entries=ROWS)
+    await fill_results(fresh.url, people=PEOPLE, results=ROWS)
+
+
+async def test_results(installed: None, planner: Planner) -> None:
+    start, end = [datetime(2025, month, 1, tzinfo=UTC) for month in (6, 12)]
+    page = {"skip": 20, "limit": 20}
+    by_time, by_test = [
+        f"ix_test_results_user_id_{rest}" for rest in ("created_at_id", "test_id_created_at_id")
+    ]
+    asked: list[tuple[Ask, str]] = [
+        (
+            lambda db: assessments.list_results(
+                db, SOMEBODY, test_id=None, after=start, before=end, **page
+            ),
+            by_time,
+        ),
+        (
+            lambda db: assessments.list_outlines(db, SOMEBODY, after=start, before=end, limit=100),
+            by_time,
+        ),
+        (lambda db: assessments.find_first_total(db, SOMEBODY, 2), by_test),
+        (lambda db: assessments.find_by_ref(db, SOMEBODY, UUID(int=1)), CLIENT_REF),
+    ]
+    for ask, index in asked:
+        steps = await planner.explain(ask)
+        check_but(index, steps, index, small={"tests", "test_versions"})
+
+
+async def test_patients(installed: None, planner: Planner) -> None:
+    psychologist = PEOPLE + 1
+    for sort in care.Sort:
+        steps = await planner.explain(
+            partial(care.list_patients, psychologist_id=psychologist, sort=sort, skip=0, limit=20)
+        )
+        # A hundred of two thousand people are found by going through them.
+        check_but(sort, steps, "pk_relations", small={"users", "chats", "chat_members"})
+    patients = range(1, 101)
+    steps = await planner.explain(lambda db: care.find_last_moods(db, patients))
+    check_but("moods", steps, "ix_mood_entries_user_id_local_date_at_id", small=set())
+    steps = await planner.explain(lambda db: assessments.list_latest(db, [*patients][:20]))
+    check_but("latest", steps, "pk_latest_results", small={"tests"})
+
+
+def check_but(asked: str, steps: list[dict[str, Any]], index: str, *, small: set[str]) -> None:
+    """As `check`, but tables of a few rows may be gone through."""
+    read = {step.get("Relation Name") for step in steps if step["Node Type"] == "Seq Scan"}
+    assert read <= small, f"{asked}: {read}"
+    assert index in {step.get("Index Name") for step in steps}, asked
