@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from handlers.goals import plan_count
 from handlers.uploads import sweep
 from handlers.uploads.payloads import SweepUploads
 from jobs.perform import implements
@@ -33,6 +34,7 @@ async def plan_upkeep(runtime: Runtime) -> None:
     async with Context.open(runtime) as ctx:
         ctx.enqueue(prune, Prune(), key="prune", delay=FIRST)
         ctx.enqueue(sweep, SweepUploads(), key="sweep", delay=FIRST)
+        plan_count(ctx, delay=FIRST)
 
 
 @implements(prune)

@@ -1,6 +1,7 @@
 """The person's own profile, settings and sessions."""
 
 from handlers.accounts.declared import account, profile_updated
+from handlers.accounts.moving import move
 from handlers.accounts.payloads import (
     EndSession,
     ListSessions,
@@ -42,6 +43,7 @@ async def update_profile(ctx: Context, request: UpdateProfile) -> User:
     row = await accounts.update_user(ctx.db, ctx.user.id, **changes)
     if request.time_zone is not None:
         plan_digest(ctx, row)
+        await move(ctx, row)
     profile = User.of(row, ctx.link)
     ctx.push(profile_updated, profile, to=[ctx.user.id])
     return profile
