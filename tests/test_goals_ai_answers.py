@@ -211,6 +211,8 @@ def test_nothing_more_is_read_than_is_wanted() -> None:
     reader = AnswerReader(most=1)
     assert reader.wants_more
     assert list(reader.read('{"stages": [{"title": "One"}, {"title": "Two"}, nonsense')) == ["One"]
+    assert reader.wants_more, "for what it all cost"
+    assert list(reader.read("x" * 200)) == []
     assert not reader.wants_more
     reader.finish()
     reader = AnswerReader(most=2)

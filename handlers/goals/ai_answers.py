@@ -21,6 +21,9 @@ MAX_STAGE = 4_000
 """Characters of JSON for one stage."""
 
 MAX_OPENING = 100
+MAX_ENDING = 100
+"""Characters around the list."""
+
 MAX_ANSWER = 40_000
 """Characters, spaces included: some models send nothing else for as long as one listens."""
 
@@ -66,12 +69,13 @@ class AnswerReader:
         self._found = False
         self._text = ""
         self._length = 0
+        self._limit = MAX_ANSWER
         self._place: Place = "opening"
 
     @property
     def wants_more(self) -> bool:
         """Whether it is worth to read on: for stages, or after them for what it all cost."""
-        return self._left > 0 and self._length <= MAX_ANSWER
+        return self._length <= self._limit
 
     @property
     def _is_over(self) -> bool:
@@ -92,6 +96,8 @@ class AnswerReader:
                 self._said.add(fold_title(title))
                 self._left -= 1
                 self._found = True
+                if not self._left:
+                    self._limit = self._length + MAX_ENDING
                 yield title
         if self._length > MAX_ANSWER and not self._is_over:
             raise BadAnswer("blank" if self._place == "opening" and not self._text else "broken")
