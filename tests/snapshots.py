@@ -44,6 +44,18 @@ def feed_snapshot(listed: Any, unread: Any) -> Snapshot:
     return {"notifications": listed["items"], "total": unread["total"]}
 
 
+def goals_snapshot(listed: Any, archived: Any, achievements: Any) -> Snapshot:
+    """From `goal:list`, `goal:list_archived` and `achievement:list`."""
+    goals = {goal["id"]: goal for goal in (*listed["items"], *archived["items"])}
+    assert len(goals) == listed["total"] + archived["total"], "the snapshot must be whole"
+    return {
+        "goals": goals,
+        "order": [goal["id"] for goal in listed["items"]],
+        "archive": [goal["id"] for goal in archived["items"]],
+        "achievements": achievements["items"],
+    }
+
+
 def _put_chat(snapshot: Snapshot, told: Told, me: int) -> None:
     chat = told.data
     snapshot["chats"][chat["id"]] = deepcopy(chat)
@@ -164,6 +176,37 @@ def _read_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
     assert told.data["total"] == snapshot["total"]
 
 
+def _put_goal(snapshot: Snapshot, told: Told, me: int) -> None:
+    snapshot["goals"][told.data["id"]] = deepcopy(told.data)
+    _sort_goals(snapshot)
+
+
+def _drop_goal(snapshot: Snapshot, told: Told, me: int) -> None:
+    del snapshot["goals"][told.data["goal_id"]]
+    _sort_goals(snapshot)
+
+
+def _put_reminder(snapshot: Snapshot, told: Told, me: int) -> None:
+    new = told.data["reminder"]
+    goal = snapshot["goals"][new["goal_id"]]
+    assert goal["title"] == told.data["title"]
+    (place,) = [n for n, old in enumerate(goal["reminders"]) if old["id"] == new["id"]]
+    goal["reminders"][place] = deepcopy(new)
+
+
+def _sort_goals(snapshot: Snapshot) -> None:
+    """Newest first, those in the archive apart."""
+    goals = sorted(snapshot["goals"].values(), key=lambda goal: -goal["id"])
+    snapshot["order"] = [goal["id"] for goal in goals if goal["archived_at"] is None]
+    snapshot["archive"] = [goal["id"] for goal in goals if goal["archived_at"] is not None]
+
+
+def _put_achievements(snapshot: Snapshot, told: Told, me: int) -> None:
+    """One that was earned or revoked, or several that somebody has come nearer to."""
+    new = {one["code"]: one for one in told.data.get("items", [told.data])}
+    snapshot["achievements"] = [new.get(old["code"], old) for old in snapshot["achievements"]]
+
+
 FOLDS: dict[str, Fold] = {
     "chat:opened": _put_chat,
     "chat:closed": _put_chat,
@@ -176,6 +219,12 @@ FOLDS: dict[str, Fold] = {
     "relation:accepted": _put_relation,
     "relation:declined": _put_relation,
     "relation:ended": _put_relation,
+    "goal:updated": _put_goal,
+    "goal:deleted": _drop_goal,
+    "reminder:due": _put_reminder,
+    "achievement:earned": _put_achievements,
+    "achievement:revoked": _put_achievements,
+    "achievement:progressed": _put_achievements,
     "notification:created": _put_notification,
     "notification:updated": _replace_notification,
     "notification:read": _read_notifications,

@@ -12,6 +12,7 @@ from server.context import Context
 from storage.accounts import Role
 from storage.outbox import Job
 from tests.files import upload
+from tests.goals import add_goal, add_stages, complete
 from tests.instance import PASSWORD, Instance
 from tests.stand_ins.letters import ask_for_letter
 from tests.stand_ins.waiting import set_clock
@@ -99,6 +100,21 @@ async def forget_an_upload(server: Instance) -> None:
     await plan_upkeep(server.runtime)
 
 
+async def let_a_reminder_fall_due(server: Instance) -> None:
+    person = await server.add_person()
+    goal = await add_goal(server, person)
+    soon = server.runtime.clock() + timedelta(minutes=2)
+    about = {"goal_id": goal["id"], "times": [f"{soon:%H:%M}"]}
+    await server.ask(person, "/goals", "reminder:set", about)
+
+
+async def let_holders_be_counted(server: Instance) -> None:
+    person = await server.add_person()
+    goal = await add_stages(server, person, await add_goal(server, person), "A")
+    await complete(server, person, goal["stages"][0])
+    await plan_upkeep(server.runtime)
+
+
 async def perform_job(server: Instance, name: str) -> None:
     """Do the jobs of this name, which are due within minutes."""
     async with server.runtime.database.session(write=False) as db:
@@ -114,6 +130,8 @@ UNFINISHED: dict[str, Arrange] = {
     "accounts.mail_recovery": ask_for_recovery,
     "accounts.welcome": register_an_invited_person,
     "care.mail_invitation": invite_a_stranger,
+    "goals.count_holders": let_holders_be_counted,
+    "goals.remind": let_a_reminder_fall_due,
     "notifications.announce": write_to_somebody_offline,
     "notifications.mail": write_to_somebody_offline,
     "notifications.mail_digest": leave_digest_mail_undone,

@@ -15,7 +15,8 @@ from handlers import NAMESPACES
 from server.tasks import end_tasks
 from storage.accounts import Role
 from tests.fuzz.packets import Scene, list_askings
-from tests.instance import Instance
+from tests.goals import add_goal, add_stages
+from tests.instance import Instance, Person
 from tests.server.trial import delivery_of, wait_until, wires_of
 from tests.talks import message, start_talk
 
@@ -112,12 +113,27 @@ async def make_scenes(server: Instance) -> list[Scene]:
     known = {**ids, "psychologist_id": people, "notification_id": [1, 2, 3]}
     for person in (*talk.people, admin):
         await server.connect(person, "/account")
+    goals = [await set_goal(server, person) for person in talk.people]
+    known |= {
+        "goal_id": [goal["id"] for goal in goals],
+        "stage_id": [stage["id"] for goal in goals for stage in goal["stages"]],
+        "after_stage_id": [stage["id"] for goal in goals for stage in goal["stages"]],
+        "reminder_id": [1, 2, 3],
+    }
     askings = list_askings(NAMESPACES)
     cares = ("/care", "/chat")
     return [
         *(Scene(askings, known, person.token) for person in talk.people),
         Scene(tuple(a for a in askings if a.namespace not in cares), known, admin.token),
     ]
+
+
+async def set_goal(server: Instance, person: Person) -> Any:
+    """With a few stages and a reminder."""
+    goal = await add_stages(server, person, await add_goal(server, person), "A", "B", "C")
+    about = {"goal_id": goal["id"], "times": ["08:00"]}
+    await server.ask(person, "/goals", "reminder:set", about)
+    return goal
 
 
 class Chatting:

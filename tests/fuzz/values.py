@@ -109,6 +109,8 @@ def _make_integer(name: str, schema: Mapping[str, Any], rng: Random, known: Know
 def _make_text(schema: Mapping[str, Any], rng: Random) -> str:
     if schema.get("format") == "uuid":
         return str(UUID(int=rng.getrandbits(128)))
+    if schema.get("format") == "date":
+        return rng.choice(("2026-11-21", "2028-02-29", "2000-01-01", "2199-12-31"))
     if schema.get("format") == "email":
         return rng.choice(("anna@example.com", "nobody@example.com", "x@mail.example.org"))
     examples = schema.get("examples", ())

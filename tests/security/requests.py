@@ -22,6 +22,7 @@ def list_requests(scene: Scene, who: str) -> Requests:
             ("/chat", _write_chat),
             ("/notifications", _write_notifications),
             ("/care", _write_care),
+            ("/goals", _write_goals),
             ("/admin", _write_admin),
         )
         for label, payload in write(scene, who).items()
@@ -32,6 +33,7 @@ def list_paths(scene: Scene) -> dict[str, str]:
     """Paths of routes, by the line's label."""
     files = {
         "of a message": scene.things.attached_id,
+        "of a goal": scene.things.goal.file_id,
         "unused": scene.things.loose_id,
         "her face": scene.things.face_id,
     }
@@ -106,6 +108,49 @@ def _write_care(scene: Scene, who: str) -> Requests:
         "relation:decline": {"psychologist_id": second},
         "relation:list": {},
         "relation:end": {"user_id": scene.anna.id},
+    }
+
+
+def _write_goals(scene: Scene, who: str) -> Requests:
+    hers = scene.things.goal
+    own = scene.goals.get(who, hers)
+    goal, stage = {"goal_id": hers.id}, {"stage_id": hers.stage_ids[0]}
+    reminder = {"reminder_id": hers.reminder_id}
+    times = {"times": ["09:00"]}
+    return {
+        "goal:create": {"title": "Mine"},
+        "goal:list": {},
+        "goal:list_archived": {},
+        "goal:get": goal,
+        "goal:update": {**goal, "title": "Mine"},
+        "goal:archive": goal,
+        "goal:restore": goal,
+        "stage:add": {**goal, "title": "Mine"},
+        "stage:add, behind hers": {
+            "goal_id": own.id,
+            "title": "Mine",
+            "after_stage_id": hers.stage_ids[0],
+        },
+        "stage:update": {**stage, "title": "Mine"},
+        "stage:reorder": {**stage, "after_stage_id": None},
+        "stage:reorder, by hers": {
+            "stage_id": own.stage_ids[1],
+            "after_stage_id": hers.stage_ids[0],
+        },
+        "stage:complete": stage,
+        "stage:undo": stage,
+        "attachment:add": {**goal, "upload_id": own.loose_ids[0]},
+        "attachment:add, to mine": {"goal_id": own.id, "upload_id": hers.loose_ids[1]},
+        "attachment:remove": {**goal, "upload_id": hers.file_id},
+        "reminder:set": {**goal, **times},
+        "reminder:set, her times": {"goal_id": own.id, **reminder, **times},
+        "reminder:list": {},
+        "reminder:list, of hers": goal,
+        "reminder:snooze": {**reminder, "minutes": 10},
+        "reminder:delete": reminder,
+        "stage:delete": stage,
+        "goal:delete": goal,
+        "achievement:list": {},
     }
 
 

@@ -19,6 +19,17 @@ from tests.talks import Talk
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """A goal with what belongs to it, and files that may yet be put to it."""
+
+    id: int
+    stage_ids: tuple[int, int]
+    reminder_id: int
+    file_id: int
+    loose_ids: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Things:
     """What belongs to Anna and Boris, by the ids that others use in vain."""
 
@@ -28,6 +39,7 @@ class Things:
     loose_id: int
     face_id: int
     loose_face_id: int
+    goal: Aim
     notification_id: int
     session_id: int
     device_token: str
@@ -37,7 +49,10 @@ class Things:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`chats` has an open chat of everybody who can have one, `known` what they may well see."""
+    """`chats` has an open chat of everybody who can have one, `known` what they may well see.
+
+    `goals` has a goal of every stranger.
+    """
 
     server: Instance
     anna: Person
@@ -45,6 +60,7 @@ class Scene:
     things: Things
     strangers: dict[Kind, Person]
     chats: dict[str, int]
+    goals: dict[str, Aim]
     known: dict[Kind, set[str]]
 
     @property
@@ -67,7 +83,10 @@ async def set_scene(server: Instance) -> Scene:
     known[Kind.FELLOW] = {plant("name", "boris")}
     known[Kind.FORMER] = {plant("name", "anna")}
     known[Kind.ADMIN] = {plant("key", "anna")}
-    return Scene(server, anna, boris, await add_things(talk), strangers, chats, known)
+    goals: dict[str, Aim] = {
+        kind: await add_aim(server, person, f"{kind}.png") for kind, person in strangers.items()
+    }
+    return Scene(server, anna, boris, await add_things(talk), strangers, chats, goals, known)
 
 
 async def add_victim(server: Instance, name: str, role: Role) -> Person:
@@ -141,12 +160,31 @@ async def add_things(talk: Talk) -> Things:
         loose_id=loose["id"],
         face_id=face["id"],
         loose_face_id=loose_face["id"],
+        goal=await add_aim(server, anna, name),
         notification_id=await notify(server, anna),
         session_id=await sign_in_elsewhere(server, anna),
         device_token=device_token,
         inviter_ids=(await invite(server, anna), await invite(server, anna)),
         dead_job_ids=await add_dead_jobs(server),
     )
+
+
+async def add_aim(server: Instance, person: Person, name: str) -> Aim:
+    """A goal with planted words in all of its parts, if the file's name is."""
+    files = [await upload(server, person, name=name, purpose="goal") for _ in range(3)]
+    about = {"title": f"Goal of {name}", "description": f"About {name}"}
+    goal = await server.ask(person, "/goals", "goal:create", about)
+    goal_id = {"goal_id": goal["id"]}
+    for _ in range(2):
+        stage = {**goal_id, "title": f"Stage of {name}"}
+        goal = await server.ask(person, "/goals", "stage:add", stage)
+    attachment = {**goal_id, "upload_id": files[0]["id"]}
+    await server.ask(person, "/goals", "attachment:add", attachment)
+    times = {**goal_id, "times": ["08:00"], "starts_on": "2190-01-01"}
+    reminder = await server.ask(person, "/goals", "reminder:set", times)
+    first, second = (stage["id"] for stage in goal["stages"])
+    file_id, *loose = (file["id"] for file in files)
+    return Aim(goal["id"], (first, second), reminder["id"], file_id, (loose[0], loose[1]))
 
 
 async def notify(server: Instance, person: Person) -> int:

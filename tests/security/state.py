@@ -45,4 +45,6 @@ def _is_theirs(table: str, row: RowMapping, scene: Scene) -> bool:
         any(values.get(column) in ids for column in PERSON)
         or values.get("chat_id") == scene.things.talk.chat_id
         or values.get("session_id") in sessions
+        or values.get("goal_id") == scene.things.goal.id
+        or values.get("reminder_id") == scene.things.goal.reminder_id
     )

@@ -118,6 +118,33 @@ TABLE = r"""
 /care relation:list             anna   own      own     own           own     403      403    403
 /care relation:end              boris  404      404     404           404     403      403    403
 
+/goals goal:create              anna   own      own     own           own     own      own    own
+/goals goal:list                anna   own      own     own           own     own      own    own
+/goals goal:list_archived       anna   own      own     own           own     own      own    own
+/goals goal:get                 anna   404      404     404           404     404      404    404
+/goals goal:update              anna   404      404     404           404     404      404    404
+/goals goal:archive             anna   404      404     404           404     404      404    404
+/goals goal:restore             anna   404      404     404           404     404      404    404
+/goals stage:add                anna   404      404     404           404     404      404    404
+/goals stage:add, behind hers   anna   404      404     404           404     404      404    404
+/goals stage:update             anna   404      404     404           404     404      404    404
+/goals stage:reorder            anna   404      404     404           404     404      404    404
+/goals stage:reorder, by hers   anna   404      404     404           404     404      404    404
+/goals stage:complete           anna   404      404     404           404     404      404    404
+/goals stage:undo               anna   404      404     404           404     404      404    404
+/goals attachment:add           anna   404      404     404           404     404      404    404
+/goals attachment:add, to mine  anna   422      422     422           422     422      422    422
+/goals attachment:remove        anna   404      404     404           404     404      404    404
+/goals reminder:set             anna   404      404     404           404     404      404    404
+/goals reminder:set, her times  anna   404      404     404           404     404      404    404
+/goals reminder:list            anna   own      own     own           own     own      own    own
+/goals reminder:list, of hers   anna   own      own     own           own     own      own    own
+/goals reminder:snooze          anna   404      404     404           404     404      404    404
+/goals reminder:delete          anna   404      404     404           404     404      404    404
+/goals stage:delete             anna   404      404     404           404     404      404    404
+/goals goal:delete              anna   404      404     404           404     404      404    404
+/goals achievement:list         anna   own      own     own           own     own      own    own
+
 /admin job:list                 admin  403      403     403           403     403      owner  403
 /admin job:retry                admin  403      403     403           403     403      owner  403
 /admin job:drop                 admin  403      403     403           403     403      owner  403
@@ -125,6 +152,8 @@ TABLE = r"""
 
 GET /uploads/{upload_id:\d+}, of a message            boris  404   404   404   404   404   404   404
 GET /uploads/{upload_id:\d+}, unused                  anna   404   404   404   404   404   404   404
+GET /uploads/{upload_id:\d+}, of a goal               anna   404   404   404   404   404   404   404
+GET /uploads/{upload_id:\d+}/thumbnail, of a goal     anna   404   404   404   404   404   404   404
 GET /uploads/{upload_id:\d+}, her face                anna   404   404   404   404   404   404   404
 GET /uploads/{upload_id:\d+}/thumbnail, of a message  boris  404   404   404   404   404   404   404
 GET /uploads/{upload_id:\d+}/thumbnail, unused        anna   404   404   404   404   404   404   404

@@ -16,6 +16,7 @@ from server.context import Caller
 from server.contract import by_name
 from storage.accounts import Role
 from tests.backend import SCALED
+from tests.goals import add_goal, add_stages, ask
 from tests.instance import Instance, Person
 from tests.talks import Talk, add_talk, message, start_talk
 
@@ -31,7 +32,11 @@ class Counter:
     def __init__(self, server: Instance) -> None:
         self._runtime = server.runtime
         self._batches = Batches(server.runtime, NAMESPACES)
-        self._events = by_name(NAMESPACES)["/chat"].events
+        self._events = {
+            name: event
+            for place in ("/chat", "/goals")
+            for name, event in by_name(NAMESPACES)[place].events.items()
+        }
 
     async def count(self, *asked: Asking) -> list[str]:
         """The statements of these requests, made at the same moment."""
@@ -161,3 +166,31 @@ async def test_lists_cost_the_same_however_long(
     expect(await counter.count((psychologist, "message:history", history)), 3)
     expect(await counter.count((psychologist, "unread:get", {})), 1)
     expect(await counter.count((psychologist, "presence:get", {"user_ids": [1, 2, 3]})), 1)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+async def test_goals_cost_the_same_however_many(
+    server: Instance, counter: Counter, count: int
+) -> None:
+    person = await server.add_person()
+    for _ in range(count):
+        goal = await add_stages(server, person, await add_goal(server, person), "A", "B")
+        await ask(server, person, "reminder:set", goal_id=goal["id"], times=["08:00"])
+    mine = {"goal_id": goal["id"]}
+
+    expect(await counter.count((person, "goal:list", {"limit": 50})), 5)
+    expect(await counter.count((person, "goal:get", mine)), 4)
+    expect(await counter.count((person, "reminder:list", {})), 2)
+    expect(await counter.count((person, "achievement:list", {})), 3)
+    expect(await counter.count((person, "goal:archive", mine)), 12)
+
+
+async def test_completing_a_stage(server: Instance, counter: Counter) -> None:
+    person = await server.add_person()
+    goal = await add_stages(server, person, await add_goal(server, person), *"ABC")
+    stages = [{"stage_id": stage["id"]} for stage in goal["stages"]]
+
+    # The first one earns something.
+    await counter.count((person, "stage:complete", stages[0]))
+    expect(await counter.count((person, "stage:complete", stages[1])), 19)
+    expect(await counter.count((person, "stage:complete", stages[1])), 9)
