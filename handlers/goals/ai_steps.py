@@ -55,9 +55,9 @@ class Cost(NamedTuple):
 
 
 class Trouble(Exception):
-    """There is no answer, or not a whole one. With a `pause` it is worth another attempt."""
+    """There is no whole answer. After a `pause` it is worth another attempt; never if it is None."""
 
-    def __init__(self, reason: Reason, pause: timedelta | None = FIRST_PAUSE) -> None:
+    def __init__(self, reason: Reason, pause: timedelta | None = timedelta(0)) -> None:
         super().__init__(reason)
         self.reason = reason
         self.pause = pause
