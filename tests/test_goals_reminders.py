@@ -188,6 +188,28 @@ async def test_a_completed_stage_takes_a_push_back_that_waits(
     assert [push["notification"]["title"] for push in fcm.sent] == ["Earned: The first step"]
 
 
+async def test_a_reminder_is_not_pushed_in_quiet_hours(
+    start: StartInstance, fcm: FcmStandIn
+) -> None:
+    server = await start(**fcm.settings)
+    person = await server.add_person()
+    await register(server, person, "phone")
+    goal = await add_goal(server, person, "Run")
+    device = await server.connect(person, GOALS, NOTES)
+    hours = {"starts": f"{soon(-SOON):%H:%M}", "ends": f"{soon(timedelta(hours=2)):%H:%M}"}
+    await server.ask(person, "/account", "quiet_hours:update", hours)
+    await remind(server, person, goal, soon())
+
+    await set_clock(server, ahead=SOON)
+    await device.wait_for("notification:created", namespace=NOTES)
+    await set_clock(server, ahead=SOON + timedelta(seconds=10))
+    await wait_until_quiet(server)
+    assert fcm.sent == []
+    await set_clock(server, ahead=timedelta(hours=2, minutes=1))
+    await fcm.wait_for()
+    assert [push["notification"]["title"] for push in fcm.sent] == ["Run"]
+
+
 async def test_a_snoozed_reminder_comes_when_it_was_put_off_to(server: Instance) -> None:
     person = await server.add_person()
     goal = await add_goal(server, person)

@@ -1,6 +1,8 @@
 """A snapshot of somebody's goals and the pushes that follow it are the next snapshot."""
 
+import json
 import random
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -126,6 +128,11 @@ class World:
         return self.chance.choice([*snapshot["goals"].values()])
 
 
+def unsigned(snapshot: Snapshot) -> Any:
+    """Without the signatures of links, which are others after the hour that the clock may pass."""
+    return json.loads(re.sub(r"\?expires=\d+&signature=\w+", "", json.dumps(snapshot)))
+
+
 async def wait_until_nothing_is_due(server: Instance) -> None:
     async def is_quiet() -> bool:
         jobs = Job.job.in_(["goals.remind", "goals.ask_model"])
@@ -164,7 +171,7 @@ async def test_a_snapshot_and_what_is_told_make_the_next_snapshot(
     await world.calm_down()
     after = await world.look()
     told = device.pushes(GOALS)
-    assert fold(before, told, person.id) == after
+    assert unsigned(fold(before, told, person.id)) == unsigned(after)
     assert {one.event for one in told} >= {
         "goal:updated",
         "goal:deleted",

@@ -29,6 +29,7 @@ VARYING = {
     "outbox": {"id", "claims", "crashes", "error", "failures", "revision"},
 }
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
+NOTIFICATION = re.compile(r'"id":\d+,"type"')
 """What may differ between two runs that had the same effect."""
 
 Effect = dict[str, list[str]]
@@ -115,7 +116,7 @@ async def find_effect(place: Backend) -> Effect:
 
 def describe(row: Any) -> str:
     values = ["at some time" if isinstance(value, datetime) else value for value in row]
-    return INSTANT.sub("at some time", repr(values))
+    return NOTIFICATION.sub('"id":…,"type"', INSTANT.sub("at some time", repr(values)))
 
 
 @asynccontextmanager

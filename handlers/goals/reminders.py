@@ -32,7 +32,7 @@ from server.errors import Conflict, NotFound, QuotaExceeded
 from server.payload import Nothing, Page
 from storage import accounts
 from storage import goals as kept
-from storage.accounts import User
+from storage.accounts import MAY_SIGN_IN, User
 from storage.notifications import NewNotification
 
 MAX_REMINDERS = 5
@@ -143,8 +143,10 @@ async def fire_reminder(ctx: Context, reminder_id: int) -> None:
         ctx.enqueue(remind, about, key=str(row.id), delay=row.due_at - ctx.now, move=True)
         return
     today = local_day(ctx.now, row.zone)
-    is_wanted = ctx.now - row.due_at <= LATE and (
-        held.goal.deadline is None or today <= held.goal.deadline
+    is_wanted = (
+        ctx.now - row.due_at <= LATE
+        and (held.goal.deadline is None or today <= held.goal.deadline)
+        and held.person.status in MAY_SIGN_IN
     )
     is_new = await kept.mark_fired(ctx.db, row.id, row.day, row.slot)
     await kept.forget_firings(ctx.db, row.id, min(row.day, today) - FIRINGS_KEPT)

@@ -152,7 +152,7 @@ def refuse_all(patch: pytest.MonkeyPatch) -> None:
     receive = Connection.receive
 
     def refuse(self: Connection, data: str | bytes) -> None:
-        if "message:" in str(data):
+        if ":list" in str(data):
             self.refuse("malformed_packet")
         receive(self, data)
 
