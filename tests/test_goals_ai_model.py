@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from handlers.goals.ai_answers import AnswerReader
-from handlers.goals.ai_prompts import MAX_STAGES, write_prompt
+from handlers.goals.ai_prompts import MAX_SUGGESTIONS, write_prompt
 from jobs.providers import ai
 from jobs.providers.ai import build_writer
 from server.services import Refused, TryLater, Usage, Writer
@@ -104,14 +104,16 @@ async def test_what_may_work_later_is_no_refusal(
     assert len(model.questions) == 1, "it is the job that tries again"
 
 
-@pytest.mark.parametrize("told", ["7", "7.0"])
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("7", 7), ("7.5", 7.5), ("-1", 0), ("1e999", 86_400), ("nan", 0)]
+)
 async def test_a_busy_model_says_when_to_come_again(
-    writer: Writer, model: ModelStandIn, told: str
+    writer: Writer, model: ModelStandIn, told: str, seconds: float
 ) -> None:
     model.answers.append(Answer(status=429, retry_after=told))
     with pytest.raises(TryLater) as busy:
         await ask(writer)
-    assert busy.value.seconds == 7
+    assert busy.value.seconds == seconds
 
 
 async def test_a_busy_model_may_name_the_time_or_say_nothing(
@@ -172,7 +174,7 @@ async def test_without_a_model_examples_say_that_they_are_such(
     writer = build_writer(make_settings(tmp_path))
     said: list[str] = []
     for expected in (3, 1, 0):
-        most = expected or MAX_STAGES
+        most = expected or MAX_SUGGESTIONS
         prompt = write_prompt("Run", "", said=said, most=most, locale=locale)
         reader = AnswerReader(most=most, said=said)
         parts = [part async for part in writer.write(*prompt, max_tokens=100)]

@@ -11,8 +11,7 @@ from handlers.goals.ai_payloads import (
     SplitGoal,
     Splitting,
 )
-from handlers.goals.ai_prompts import MAX_STAGES as MAX_SUGGESTIONS
-from handlers.goals.ai_prompts import MAX_TOKENS, hash_question
+from handlers.goals.ai_prompts import MAX_SUGGESTIONS, MAX_TOKENS, hash_question
 from handlers.goals.ai_steps import Work, end_split, put_suggestions, tell_end
 from handlers.goals.declared import CHANGE_RATE, ask_model, goals
 from handlers.goals.payloads import Goal, Split

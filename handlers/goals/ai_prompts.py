@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from server import texts
 
-MAX_STAGES = 12
+MAX_SUGGESTIONS = 12
 """That one split suggests."""
 
 MAX_TOKENS = 2_000
@@ -44,7 +44,7 @@ def write_prompt(
 
 def hash_question(model: str, locale: str, title: str, description: str) -> str:
     """The same for the same question: the goal, the model, and what it is told to do."""
-    told = texts.get("ai.instructions", locale, most=MAX_STAGES)
+    told = texts.get("ai.instructions", locale, most=MAX_SUGGESTIONS)
     parts = [model, texts.choose(locale), told, title, description]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

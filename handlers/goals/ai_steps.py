@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from handlers.goals.ai_payloads import SplitEnded, StageSuggested
-from handlers.goals.ai_prompts import MAX_STAGES as MAX_SUGGESTIONS
+from handlers.goals.ai_prompts import MAX_SUGGESTIONS
 from handlers.goals.declared import ai_failed, ai_finished, stage_suggested
 from handlers.goals.payloads import Reason, Split, Suggestion
 from handlers.goals.settling import Held, hold_goal

@@ -18,6 +18,7 @@ STALL_TIMEOUT = 20.0
 """Seconds without anything from a model that is writing."""
 
 QUOTA_PAUSE = 20.0
+LONGEST_PAUSE = 86_400.0
 TOO_MANY = 429
 SERVER_ERRORS = 500
 WORTH_A_RETRY = {408, 409, 425}
@@ -145,8 +146,9 @@ def _explain(error: Any) -> Exception:
 
 def _read_pause(text: str) -> float:
     """Seconds, which RFC 9110 §10.2.3 lets a service tell as a number or as a date."""
+    seconds = QUOTA_PAUSE
     with contextlib.suppress(ValueError):
-        return max(0.0, float(text))
+        seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     with contextlib.suppress(ValueError):
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    return QUOTA_PAUSE
+        seconds = float(text)
+    return min(max(0.0, seconds), LONGEST_PAUSE)

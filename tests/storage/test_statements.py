@@ -194,3 +194,15 @@ async def test_completing_a_stage(server: Instance, counter: Counter) -> None:
     await counter.count((person, "stage:complete", stages[0]))
     expect(await counter.count((person, "stage:complete", stages[1])), 20)
     expect(await counter.count((person, "stage:complete", stages[1])), 10)
+
+
+async def test_splitting_a_goal(server: Instance, counter: Counter) -> None:
+    person = await server.add_person()
+    goal = await add_stages(server, person, await add_goal(server, person), "A")
+    device = await server.connect(person, "/goals")
+
+    expect(await counter.count((person, "ai:split", {"goal_id": goal["id"]})), 16)
+    told = await device.wait_for("ai:finished", namespace="/goals")
+    first, second, *_ = ({"suggestion_id": s["id"]} for s in told.data["split"]["suggestions"])
+    expect(await counter.count((person, "suggestion:accept", first)), 13)
+    expect(await counter.count((person, "suggestion:refuse", second)), 11)
