@@ -92,9 +92,11 @@ def test_however_it_is_cut_an_answer_gives_the_same_stages(
 
 @given(st.lists(st.from_regex(r"\A[в-юa-z]{3,20}( [в-юa-z]{3,20}){0,3}\Z"), max_size=12))
 def test_what_is_well_written_comes_through_as_it_is(items: list[str]) -> None:
-    expected = list(dict.fromkeys(items))
+    expected: dict[str, str] = {}
+    for title in items:
+        expected.setdefault(fold_title(title), title)
     text = write([{"title": title} for title in items])
-    assert read(text) == (expected, None if items else "blank")
+    assert read(text) == ([*expected.values()], None if items else "blank")
 
 
 @given(garbage, cuts)

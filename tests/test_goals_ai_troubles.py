@@ -134,8 +134,11 @@ async def test_a_model_without_an_answer_is_given_up(
     assert (await ask(server, person, "goal:get", goal_id=goal["id"]))["split"] == found
     assert len(model.questions) == questions
     await wait_until_idle(server)
-    async with server.runtime.database.session(write=False) as db:
-        assert not list(await db.scalars(select(DeadJob)))
+    async with Context.open(server.runtime, write=False) as ctx:
+        assert not list(await ctx.db.scalars(select(DeadJob)))
+        row = await kept.get_last_split(ctx.db, goal["id"])
+        assert row is not None
+        assert (row.tokens > 0) == (answer.status == 200 and answer.finish == "stop")
     model.answers[0] = stages("One")
     await ask(server, person, "ai:split", goal_id=goal["id"])
     await read_end(device, "ai:finished")

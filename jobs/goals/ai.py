@@ -44,6 +44,11 @@ class Bill:
     written: int = 0
     usage: Usage | None = None
 
+    def waive(self) -> None:
+        """It failed: nothing is to be paid for, unless something was written."""
+        if not self.written:
+            self.usage = Usage(self.model, 0, 0)
+
     @property
     def cost(self) -> Cost:
         if self.usage is not None:
@@ -120,12 +125,15 @@ async def read_titles(writer: Writer, attempt: Attempt, bill: Bill) -> AsyncGene
     except BadAnswer as fault:
         raise Trouble(fault.reason) from None
     except TryLater as busy:
+        bill.waive()
         raise Trouble("busy", timedelta(seconds=busy.seconds)) from None
     except Refused as refusal:
+        bill.waive()
         # Nobody but an operator can mend it.
         log.error("ai.refused", reason=str(refusal))  # noqa: TRY400 - the trace says no more
         raise Trouble("refused", pause=None) from None
     except Exception as error:
+        bill.waive()
         log.warning("ai.unavailable", error=type(error).__name__)
         raise Trouble("unavailable") from None
 
