@@ -16,6 +16,7 @@ from handlers import NAMESPACES, admin, demo
 from handlers.admin import shell
 from handlers.admin.shell import CannotDo
 from jobs.broker import build_brokers
+from jobs.providers.ai import build_writer
 from jobs.providers.mail import build_mailer
 from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
@@ -339,7 +340,11 @@ def operate(do: Operation, *, write: bool = True) -> Command:
 
 def make_runtime(settings: Settings) -> Runtime:
     return build_runtime(
-        settings, build_mailer(settings), build_pusher(settings), build_google(settings)
+        settings,
+        build_mailer(settings),
+        build_pusher(settings),
+        build_writer(settings),
+        build_google(settings),
     )
 
 

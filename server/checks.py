@@ -36,6 +36,7 @@ async def check_parts(runtime: Runtime) -> AsyncIterator[Finding]:
         "redis": lambda: _check_redis(runtime.settings),
         "mail": runtime.mailer.check,
         "push": runtime.pusher.check,
+        "ai": runtime.writer.check,
         "blobs": runtime.blobs.check,
     }
     for part, check in parts.items():

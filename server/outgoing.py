@@ -48,6 +48,7 @@ class Queue(StrEnum):
     PUSH = "push"
     MAIL = "mail"
     FILES = "files"
+    AI = "ai"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from server.cache import Cache, MemoryCache, RedisCache
 from server.limits import Limiter
 from server.links import Links
 from server.pool import Pool
-from server.services import Mailer, OpenIdProvider, Pusher, Waker
+from server.services import Mailer, OpenIdProvider, Pusher, Waker, Writer
 from server.settings import Settings
 from server.states import States
 from server.together import Together
@@ -41,6 +41,7 @@ class Runtime:
     tokens: Tokens
     mailer: Mailer
     pusher: Pusher
+    writer: Writer
     states: States
     blobs: Blobs
     links: Links
@@ -63,6 +64,7 @@ class Runtime:
         await self.states.close()
         self.passwords.close()
         self.pusher.close()
+        await self.writer.close()
         self.images.close()
         await self.blobs.close()
         await self.cache.close()
@@ -71,7 +73,11 @@ class Runtime:
 
 
 def build_runtime(
-    settings: Settings, mailer: Mailer, pusher: Pusher, google: OpenIdProvider | None = None
+    settings: Settings,
+    mailer: Mailer,
+    pusher: Pusher,
+    writer: Writer,
+    google: OpenIdProvider | None = None,
 ) -> Runtime:
     """The parts that the settings ask for; nothing is connected yet."""
     bus = _build_bus(settings)
@@ -94,6 +100,7 @@ def build_runtime(
         ),
         mailer=mailer,
         pusher=pusher,
+        writer=writer,
         google=google,
     )
 

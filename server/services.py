@@ -1,7 +1,7 @@
 """The outside services a feature may use; `run.py` hands in what the settings ask for."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +69,37 @@ class Pusher(Protocol):
         """Where pushes go, for `run.py check`. Raises when they could not go there now."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer has cost: which model it was, and how many tokens it read and wrote."""
+
+    model: str
+    read: int
+    written: int
+
+
+class Writer(Protocol):
+    """A language model."""
+
+    @property
+    def model(self) -> str:
+        """Its name, for what is kept of its answers."""
+
+    def write(
+        self, instructions: str, question: str, *, max_tokens: int
+    ) -> AsyncGenerator[str | Usage, None]:
+        """The answer in pieces, as it is written, and at the end what it has cost, if that is told.
+
+        Closing the generator ends the request: nothing more is written, nor paid for.
+        Raises: TryLater, Refused, and whatever else went wrong: then try again.
+        """
+
+    async def check(self) -> str:
+        """Who answers, for `run.py check`. Raises when nobody could be asked now."""
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

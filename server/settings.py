@@ -110,6 +110,16 @@ class Settings(BaseSettings):
     prorated_tests: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Tests that may lack two answers, by code, separated by commas."
     )
+    ai_base_url: str = Field(
+        "",
+        description="An API like OpenAI's, as https://api.deepseek.com; goes with AI_API_KEY and "
+        "AI_MODEL. All empty: examples are written here, and in production nothing.",
+    )
+    ai_api_key: SecretStr = Field(SecretStr(""), description="Who we are to the model's API.")
+    ai_model: str = Field("", description="The model that splits goals, as deepseek-chat.")
+    ai_daily_tokens: int = Field(
+        40_000, gt=0, description="Tokens of the model that one person may use in a day."
+    )
 
     sentry_dsn: SecretStr = Field(SecretStr(""), description="Where errors are reported, if set.")
 
@@ -131,7 +141,7 @@ class Settings(BaseSettings):
     def leave_unset(cls, value: object) -> object:
         return value or None
 
-    @field_validator("public_url", "internal_url", "google_issuer")
+    @field_validator("public_url", "internal_url", "google_issuer", "ai_base_url")
     @classmethod
     def strip_slash(cls, value: str) -> str:
         return value.rstrip("/")
@@ -153,6 +163,7 @@ class Settings(BaseSettings):
             key: SecretStr = getattr(self, name)
             if 0 < len(key.get_secret_value().encode()) < MIN_SECRET:
                 raise ValueError(f"{name.upper()} must have at least {MIN_SECRET} bytes")
+        self._refuse_half_a_model()
         if self.environment == "production":
             problems = [
                 problem
@@ -164,6 +175,7 @@ class Settings(BaseSettings):
                     "SMTP_URL is missing": not self.smtp_url.get_secret_value(),
                     "S3_BUCKET is missing": not self.s3_bucket,
                     "FIREBASE_CREDENTIALS is missing": not self.firebase_credentials,
+                    "AI_BASE_URL is not https": self.ai_base_url.startswith("http://"),
                     "CORS_ORIGINS has a wildcard": "*" in self.cors_origins,
                     "RATE_LIMIT_SCALE is 0": self.rate_limit_scale == 0,
                     "PUBLIC_URL is not https": not self.public_url.startswith("https://"),
@@ -173,6 +185,18 @@ class Settings(BaseSettings):
             if problems:
                 raise ValueError("unsafe in production: " + "; ".join(problems))
         return self
+
+    def _refuse_half_a_model(self) -> None:
+        parts = {
+            "AI_BASE_URL": self.ai_base_url,
+            "AI_API_KEY": self.ai_api_key.get_secret_value(),
+            "AI_MODEL": self.ai_model,
+        }
+        missing = [name for name, value in parts.items() if not value]
+        if 0 < len(missing) < len(parts):
+            raise ValueError(f"{', '.join(parts)} go together: {', '.join(missing)} missing")
+        if self.ai_base_url and not self.ai_base_url.startswith(("https://", "http://")):
+            raise ValueError("AI_BASE_URL must look like https://…")
 
     @property
     def is_embedded(self) -> bool:

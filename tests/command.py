@@ -10,9 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.providers.mail import build_mailer
-from jobs.providers.push import build_pusher
-from server.runtime import build_runtime
+from run import make_runtime
 from server.settings import Settings
 from tests.backend import Backend
 from tests.instance import Instance
@@ -110,7 +108,7 @@ class Shell:
                 redis_url=self.backend.redis_url,
                 data_dir=self.backend.data_dir,
             )
-            runtime = build_runtime(settings, build_mailer(settings), build_pusher(settings))
+            runtime = make_runtime(settings)
             instance = Instance(runtime, url)
             try:
                 yield Served(process, announced, instance)

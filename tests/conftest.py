@@ -17,6 +17,7 @@ from tests.doomed import Doom
 from tests.instance import Instance, start_instance
 from tests.server.own_redis import OwnRedis
 from tests.stand_ins.fcm import FcmStandIn, run_fcm
+from tests.stand_ins.openai import ModelStandIn, run_model
 from tests.stand_ins.smtp import SmtpStandIn, run_smtp
 
 StartInstance = Callable[..., Awaitable[Instance]]
@@ -88,6 +89,12 @@ async def smtp() -> AsyncIterator[SmtpStandIn]:
 async def fcm(tmp_path: Path) -> AsyncIterator[FcmStandIn]:
     async with run_fcm(tmp_path) as fcm:
         yield fcm
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ModelStandIn]:
+    async with run_model() as model:
+        yield model
 
 
 @pytest.fixture

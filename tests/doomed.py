@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import openai  # noqa: F401 - each worker would take a second for it
 from sqlalchemy import event, select
 
 from jobs.broker import build_brokers

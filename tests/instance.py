@@ -12,16 +12,14 @@ from aiohttp import ClientSession, web
 from handlers import NAMESPACES
 from handlers.accounts import people
 from jobs.broker import build_brokers
-from jobs.providers.mail import build_mailer
-from jobs.providers.push import build_pusher
 from jobs.scheduler import Scheduler
 from jobs.wakes import Wakes
 from jobs.worker import Worker
+from run import make_runtime
 from server.app import DRAIN, build_app
 from server.context import Context
 from server.contract import Namespace
-from server.oidc import build_google
-from server.runtime import Runtime, build_runtime
+from server.runtime import Runtime
 from server.settings import Settings
 from storage.accounts import Role
 from tests.backend import Backend
@@ -175,9 +173,7 @@ async def start_instance(
         **changes,
     }
     settings = Settings(_env_file=None, **values)
-    runtime = build_runtime(
-        settings, build_mailer(settings), build_pusher(settings), build_google(settings)
-    )
+    runtime = make_runtime(settings)
     brokers = build_brokers(runtime.settings)
     app = build_app(
         runtime,

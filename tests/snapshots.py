@@ -251,6 +251,18 @@ def _put_reminder(snapshot: Snapshot, told: Told, me: int) -> None:
     goal["reminders"][place] = deepcopy(new)
 
 
+def _put_suggestion(snapshot: Snapshot, told: Told, me: int) -> None:
+    suggestions = snapshot["goals"][told.data["goal_id"]]["split"]["suggestions"]
+    assert told.data["suggestion"]["id"] not in {one["id"] for one in suggestions}
+    suggestions.append(deepcopy(told.data["suggestion"]))
+
+
+def _end_split(snapshot: Snapshot, told: Told, me: int) -> None:
+    goal, split = snapshot["goals"][told.data["goal_id"]], told.data["split"]
+    assert goal["split"]["suggestions"] == split["suggestions"], "each was told before"
+    goal["split"] = deepcopy(split)
+
+
 def _sort_goals(snapshot: Snapshot) -> None:
     """Newest first, those in the archive apart."""
     goals = sorted(snapshot["goals"].values(), key=lambda goal: -goal["id"])
@@ -280,6 +292,9 @@ FOLDS: dict[str, Fold] = {
     "goal:updated": _put_goal,
     "goal:deleted": _drop_goal,
     "reminder:due": _put_reminder,
+    "stage:suggested": _put_suggestion,
+    "ai:finished": _end_split,
+    "ai:failed": _end_split,
     "achievement:earned": _put_achievements,
     "achievement:revoked": _put_achievements,
     "achievement:progressed": _put_achievements,

@@ -185,6 +185,9 @@ async def test_in_production_cookies_travel_over_tls_alone(start: StartInstance)
         smtp_url="smtp://127.0.0.1:1",
         s3_bucket="nowhere",
         firebase_credentials="nowhere.json",
+        ai_base_url="https://nowhere.example",
+        ai_api_key="nobody's",
+        ai_model="none",
         rate_limit_scale=1,
     )
     person = await server.add_person(with_password=True)

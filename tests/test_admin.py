@@ -238,7 +238,7 @@ async def test_the_backlog_tells_what_is_due_in_each_queue(server: Instance, adm
 
     assert backlog["dead"] == 1
     queues = {one["queue"]: one for one in backlog["queues"]}
-    assert set(queues) == {"general", "push", "mail", "files"}
+    assert set(queues) == {"general", "push", "mail", "files", "ai"}
     assert queues["mail"] == {"queue": "mail", "due": 0, "oldest": None}
     assert queues["general"]["due"] == 2
     assert queues["general"]["oldest"] == oldest.isoformat().replace("+00:00", "Z")

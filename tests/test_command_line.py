@@ -31,6 +31,9 @@ PRODUCTION = {
     "SMTP_URL": "smtps://nobody:secret@127.0.0.1:9",
     "S3_BUCKET": "nowhere",
     "FIREBASE_CREDENTIALS": "nowhere.json",
+    "AI_BASE_URL": "https://127.0.0.1:9",
+    "AI_API_KEY": "nobody's",
+    "AI_MODEL": "none",
     "PUBLIC_URL": "https://emotrack.example",
     "RATE_LIMIT_SCALE": "1",
 }
@@ -184,6 +187,7 @@ async def test_check_says_what_works(shell: Shell) -> None:
         ["ok", "redis:"],
         ["ok", "mail:"],
         ["ok", "push:"],
+        ["ok", "ai:"],
         ["ok", "blobs:"],
         ["warn", "crisis"],
     ]
@@ -199,6 +203,9 @@ async def test_check_says_what_does_not_work(shell: Shell) -> None:
         variables={
             "SMTP_URL": f"smtp://127.0.0.1:{port}",
             "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+            "AI_BASE_URL": f"http://127.0.0.1:{port}",
+            "AI_API_KEY": "nobody's",
+            "AI_MODEL": "none",
         },
     )
     assert outcome.complaint == "run.py: something does not work"
@@ -209,6 +216,7 @@ async def test_check_says_what_does_not_work(shell: Shell) -> None:
         ["FAIL", "redis:"],
         ["FAIL", "mail:"],
         ["ok", "push:"],
+        ["FAIL", "ai:"],
         ["ok", "blobs:"],
         ["warn", "crisis"],
     ]

@@ -36,6 +36,7 @@ async def test_every_device_follows_a_goal(server: Instance) -> None:
         "stages": [],
         "attachments": [],
         "reminders": [],
+        "split": None,
     }
     assert changed == {**created, "title": "Run 10 km", "deadline": None}
     assert gone == {"goal_id": created["id"]}

@@ -19,7 +19,7 @@ from tests.snapshots import Snapshot, fold, goals_snapshot
 from tests.stand_ins.waiting import eventually, set_clock
 
 ACTIONS = 120
-EXPECTED = {"not_found", "conflict", "invalid"}
+EXPECTED = {"not_found", "conflict", "invalid", "quota_exceeded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class World:
 
     async def act(self) -> None:
         actions = [self.tick] * 6 + [self.arrange] * 3 + [self.remind] * 3
-        actions += [self.change, self.change, self.attach, self.create]
+        actions += [self.change, self.change, self.attach, self.create] + [self.split] * 3
         try:
             await self.chance.choice(actions)()
         except Refused as error:
@@ -101,6 +101,26 @@ class World:
         else:
             await self.ask("reminder:snooze", **about, minutes=3)
 
+    async def split(self) -> None:
+        """Jobs suggest stages while other things happen."""
+        goal = await self._pick()
+        suggestions = goal["split"]["suggestions"] if goal["split"] else []
+        if not suggestions or self.chance.random() < 0.2:
+            verb = self.chance.choice(["split", "split", "split", "cancel"])
+            await self.ask(f"ai:{verb}", goal_id=goal["id"])
+            return
+        verb = self.chance.choice(["accept", "refuse"])
+        about = {"suggestion_id": self.chance.choice(suggestions)["id"]}
+        await self.ask(f"suggestion:{verb}", **about)
+
+    async def calm_down(self) -> None:
+        """Until no job has anything to tell, and all that was told has come."""
+        await wait_until_nothing_is_due(self.server)
+        last = await self.ask("goal:create", title="Calm")
+        await self.device.wait_for(
+            "goal:updated", namespace=GOALS, where=lambda goal: goal["id"] == last["id"]
+        )
+
     async def _pick(self) -> Any:
         snapshot = await self.look()
         if not snapshot["goals"]:
@@ -115,11 +135,12 @@ def unsigned(snapshot: Snapshot) -> Any:
 
 async def wait_until_nothing_is_due(server: Instance) -> None:
     async def is_quiet() -> bool:
-        due = select(Job.id).where(Job.job == "goals.remind", Job.due_at <= server.runtime.clock())
+        jobs = Job.job.in_(["goals.remind", "goals.ask_model"])
+        due = select(Job.id).where(jobs, Job.due_at <= server.runtime.clock())
         async with server.runtime.database.session(write=False) as db:
             return await db.scalar(due.limit(1)) is None
 
-    await eventually(is_quiet, "no more reminders to fire")
+    await eventually(is_quiet, "no more reminders and questions")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -131,6 +152,7 @@ async def test_a_snapshot_and_what_is_told_make_the_next_snapshot(
     world = World(server, person, device, random.Random(seed))
     for _ in range(10):
         await world.act()
+    await world.calm_down()
     before = await world.look()
     device.told.clear()
 
@@ -146,15 +168,16 @@ async def test_a_snapshot_and_what_is_told_make_the_next_snapshot(
         "goal:deleted", namespace=GOALS, where=lambda gone: gone["goal_id"] == goal["id"]
     )
 
-    await wait_until_nothing_is_due(server)
+    await world.calm_down()
     after = await world.look()
-    await world.ask("goal:list")  # what was told before it has come
     told = device.pushes(GOALS)
     assert unsigned(fold(before, told, person.id)) == unsigned(after)
     assert {one.event for one in told} >= {
         "goal:updated",
         "goal:deleted",
         "reminder:due",
+        "stage:suggested",
+        "ai:finished",
         "achievement:earned",
         "achievement:revoked",
         "achievement:progressed",

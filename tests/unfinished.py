@@ -109,6 +109,12 @@ async def let_a_reminder_fall_due(server: Instance) -> None:
     await server.ask(person, "/goals", "reminder:set", about)
 
 
+async def ask_for_stages(server: Instance) -> None:
+    person = await server.add_person()
+    goal = await add_goal(server, person)
+    await server.ask(person, "/goals", "ai:split", {"goal_id": goal["id"]})
+
+
 async def let_holders_be_counted(server: Instance) -> None:
     person = await server.add_person()
     goal = await add_stages(server, person, await add_goal(server, person), "A")
@@ -140,6 +146,7 @@ UNFINISHED: dict[str, Arrange] = {
     "accounts.welcome": register_an_invited_person,
     "assessments.escalate": leave_an_alert_open,
     "care.mail_invitation": invite_a_stranger,
+    "goals.ask_model": ask_for_stages,
     "goals.count_holders": let_holders_be_counted,
     "goals.remind": let_a_reminder_fall_due,
     "notifications.announce": write_to_somebody_offline,

@@ -1,8 +1,8 @@
 """Goals: what people want to reach, step by step, and what they earn on the way."""
 
-from handlers.goals import achievements, aims, attachments, reminders, stages
+from handlers.goals import achievements, ai, aims, attachments, reminders, stages
 from handlers.goals.achievements import count_all_holders, plan_count
-from handlers.goals.declared import count_holders, goals, remind
+from handlers.goals.declared import ask_model, count_holders, goals, remind
 from handlers.goals.reminders import fire_reminder
 from handlers.goals.settling import Held, hold_goal, settle_goal
 from handlers.goals.stages import put_stage
@@ -10,7 +10,9 @@ from handlers.goals.stages import put_stage
 __all__ = [
     "Held",
     "achievements",
+    "ai",
     "aims",
+    "ask_model",
     "attachments",
     "count_all_holders",
     "count_holders",

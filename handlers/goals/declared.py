@@ -1,6 +1,7 @@
 """What goals tell people and leave for later."""
 
 from handlers import notifications
+from handlers.goals.ai_payloads import AskModel, SplitEnded, StageSuggested
 from handlers.goals.payloads import (
     Achievement,
     AchievementsProgressed,
@@ -12,6 +13,7 @@ from handlers.goals.payloads import (
 )
 from server.contract import Namespace
 from server.limits import Rate
+from server.outgoing import Queue
 
 READ_RATE = Rate(60, per=10)
 CHANGE_RATE = Rate(60, per=10)
@@ -33,8 +35,17 @@ achievements_progressed = goals.push(
     "achievement:progressed", AchievementsProgressed, "How much is there of what earns these."
 )
 
+stage_suggested = goals.push(
+    "stage:suggested", StageSuggested, "A model suggests a stage, while it is writing."
+)
+ai_finished = goals.push(
+    "ai:finished", SplitEnded, "A model has suggested what it could, or was told to stop."
+)
+ai_failed = goals.push("ai:failed", SplitEnded, "A model could suggest nothing.")
+
 REMINDER = notifications.declare_kind("reminder")
 ACHIEVEMENT = notifications.declare_kind("achievement")
 
 remind = goals.job("goals.remind", Remind)
 count_holders = goals.job("goals.count_holders", CountHolders)
+ask_model = goals.job("goals.ask_model", AskModel, queue=Queue.AI)

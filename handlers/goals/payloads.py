@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Strict, StringConstraints, field_validator
 from pydantic import Field as Bounds
@@ -12,7 +12,7 @@ from handlers.accounts.payloads import WallTime
 from handlers.uploads import Link, Upload
 from server.payload import Change, Id, Instant, PageRequest, Payload
 from storage import goals
-from storage.goals import Parts
+from storage.goals import Parts, Proposal, SplitStatus
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -46,6 +46,9 @@ Weight = Annotated[int, Bounds(ge=1, le=100, examples=[1])]
 Times = Annotated[list[WallTime], Bounds(min_length=1, max_length=6, examples=[["08:00", "20:30"]])]
 EveryDays = Annotated[int, Bounds(ge=1, le=365, examples=[1])]
 Minutes = Annotated[int, Bounds(ge=1, le=24 * 60, examples=[10])]
+
+
+Reason = Literal["blank", "broken", "busy", "unavailable", "refused", "interrupted"]
 
 
 class Stage(Payload):
@@ -85,6 +88,42 @@ class Reminder(Payload):
         )
 
 
+class Suggestion(Payload):
+    """A stage that a model suggests; it counts for nothing until it is accepted."""
+
+    id: Id
+    title: str
+
+
+class Split(Payload):
+    """How far a model has come with a goal, and what it suggested that nobody decided on.
+
+    `model` is who wrote the suggestions; "local" is none, but examples. `reason` says why it
+    failed: the model wrote nothing (`blank`) or nonsense (`broken`), has too much to do (`busy`),
+    cannot be reached (`unavailable`), would not (`refused`), or our workers ended over it
+    (`interrupted`).
+    """
+
+    status: SplitStatus
+    reason: Reason | None
+    model: str
+    started_at: Instant
+    ended_at: Instant | None
+    suggestions: list[Suggestion]
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> "Split":
+        split = proposal.split
+        return cls(
+            status=SplitStatus(split.status),
+            reason=cast("Reason | None", split.reason),
+            model=split.model,
+            started_at=split.started_at,
+            ended_at=split.ended_at,
+            suggestions=[Suggestion.model_validate(one) for one in proposal.suggestions],
+        )
+
+
 class Goal(Payload):
     """A goal with everything under it. The deadline is its last day.
 
@@ -101,6 +140,7 @@ class Goal(Payload):
     stages: list[Stage]
     attachments: list[Upload]
     reminders: list[Reminder]
+    split: Split | None
 
     @classmethod
     def of(cls, row: goals.Goal, parts: Parts, link: Link) -> "Goal":
@@ -115,6 +155,7 @@ class Goal(Payload):
             stages=[Stage.model_validate(stage) for stage in parts.stages],
             attachments=[Upload.of(file, link) for file in parts.files],
             reminders=[Reminder.of(reminder) for reminder in parts.reminders],
+            split=Split.of(parts.proposals[0]) if parts.proposals else None,
         )
 
 

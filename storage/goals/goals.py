@@ -8,17 +8,19 @@ from datetime import date, datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.goals.splits import Proposal, list_proposals
 from storage.goals.tables import File, Goal, Reminder, Stage
 from storage.uploads import Upload
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What belongs to a goal, each in its order."""
+    """What belongs to a goal, each in its order; of its splits the last one."""
 
     stages: list[Stage]
     files: list[Upload]
     reminders: list[Reminder]
+    proposals: list[Proposal]
 
 
 async def add_goal(
@@ -84,7 +86,7 @@ async def list_goals(
 
 async def list_parts(db: AsyncSession, goal_ids: Collection[int]) -> dict[int, Parts]:
     """What belongs to each of these goals."""
-    parts: dict[int, Parts] = defaultdict(lambda: Parts([], [], []))
+    parts: dict[int, Parts] = defaultdict(lambda: Parts([], [], [], []))
     if not goal_ids:
         return parts
     for stage in await db.scalars(
@@ -105,6 +107,8 @@ async def list_parts(db: AsyncSession, goal_ids: Collection[int]) -> dict[int, P
         .order_by(Reminder.goal_id, Reminder.id)
     ):
         parts[reminder.goal_id].reminders.append(reminder)
+    for goal_id, proposal in (await list_proposals(db, goal_ids)).items():
+        parts[goal_id].proposals.append(proposal)
     return parts
 
 

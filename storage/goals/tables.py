@@ -12,6 +12,10 @@ from storage.schema import NEVER_REUSED, Key, Table, UserId, UserKey, big_intege
 GoalId = Annotated[int, mapped_column(big_integer, ForeignKey("goals.id", ondelete="CASCADE"))]
 
 
+POSITIONS = 100
+"""Of suggestions in one split, at most."""
+
+
 class FeatKind(StrEnum):
     STAGE = "stage"
     GOAL = "goal"
@@ -124,3 +128,66 @@ class Share(Table):
     holders: Mapped[int]
     people: Mapped[int]
     computed_at: Mapped[datetime]
+
+
+class SplitStatus(StrEnum):
+    GENERATING = "generating"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class SuggestionState(StrEnum):
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+class Split(Table):
+    """That somebody asked for a goal to be split. It outlives the goal: what it cost counts.
+
+    `digest` is the hash of the question. `attempts` tells workers apart: only the last one may
+    add anything.
+    """
+
+    __tablename__ = "goal_splits"
+    __table_args__ = (
+        Index(None, "goal_id", "id"),
+        Index(None, "user_id", "started_at"),
+        Index(None, "user_id", "digest"),
+        NEVER_REUSED,
+    )
+
+    id: Mapped[Key]
+    user_id: Mapped[UserId]
+    goal_id: Mapped[int | None] = mapped_column(
+        big_integer, ForeignKey("goals.id", ondelete="SET NULL")
+    )
+    status: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str | None] = mapped_column(String(20))
+    digest: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(100))
+    tokens: Mapped[int] = mapped_column(default=0, server_default="0")
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Suggestion(Table):
+    """A stage that a model suggested: nothing, until somebody accepts it."""
+
+    __tablename__ = "goal_suggestions"
+    __table_args__ = (Index(None, "goal_id"),)
+
+    split_id: Mapped[int] = mapped_column(
+        big_integer, ForeignKey("goal_splits.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    goal_id: Mapped[GoalId]
+    title: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(10))
+
+    @property
+    def id(self) -> int:
+        """Made of its place, so that who repeats a dead worker's work makes the same one."""
+        return self.split_id * POSITIONS + self.position

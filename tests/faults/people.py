@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from jobs.providers.mail import build_mailer
-from jobs.providers.push import build_pusher
-from server.runtime import build_runtime
+from run import make_runtime
 from server.settings import Settings
 from server.tasks import end_tasks
 from storage.accounts import Role
@@ -297,7 +295,7 @@ async def open_instance(cluster: Cluster) -> AsyncIterator[Instance]:
     """Accounts are made in process, on the cluster's database, by somebody signed in long ago."""
     values: dict[str, Any] = {name.lower(): value for name, value in cluster.variables.items()}
     settings = Settings(_env_file=None, **values)
-    runtime = build_runtime(settings, build_mailer(settings), build_pusher(settings))
+    runtime = make_runtime(settings)
     runtime.clock = lambda: datetime.now(UTC) - SIGNED_IN_BEFORE
     try:
         yield Instance(runtime, f"http://127.0.0.1:{cluster.servers[0].port}")

@@ -126,6 +126,7 @@ async def make_scenes(server: Instance) -> list[Scene]:
         "stage_id": [stage["id"] for goal in goals for stage in goal["stages"]],
         "after_stage_id": [stage["id"] for goal in goals for stage in goal["stages"]],
         "reminder_id": [1, 2, 3],
+        "suggestion_id": [101, 102, 103, 201, 202],
     }
     known |= await answer_a_test(server, talk.psychologist, talk.patient)
     askings = list_askings(NAMESPACES)

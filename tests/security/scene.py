@@ -8,6 +8,7 @@ from handlers.accounts import people
 from handlers.accounts.declared import mail_recovery
 from handlers.accounts.payloads import RecoveryMail
 from server.context import Caller, Context
+from storage import goals
 from storage.accounts import Role, Status
 from storage.notifications import NewNotification
 from storage.outbox import DeadJob
@@ -28,6 +29,7 @@ class Aim:
     reminder_id: int
     file_id: int
     loose_ids: tuple[int, int]
+    suggestion_ids: tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,31 @@ async def add_aim(server: Instance, person: Person, name: str) -> Aim:
     reminder = await server.ask(person, "/goals", "reminder:set", times)
     first, second = (stage["id"] for stage in goal["stages"])
     file_id, *loose = (file["id"] for file in files)
-    return Aim(goal["id"], (first, second), reminder["id"], file_id, (loose[0], loose[1]))
+    suggestions = await suggest(server, person, goal["id"], f"Suggestion for {name}")
+    return Aim(
+        goal["id"],
+        (first, second),
+        reminder["id"],
+        file_id,
+        (loose[0], loose[1]),
+        suggestions,
+    )
+
+
+async def suggest(
+    server: Instance, person: Person, goal_id: int, title: str
+) -> tuple[int, int, int]:
+    """Three stages, as if a model had."""
+    async with Context.open(server.runtime) as ctx:
+        split = await goals.add_split(
+            ctx.db, person.id, goal_id, digest="", model="none", now=ctx.now
+        )
+        split.status = goals.SplitStatus.FINISHED
+        first, second, third = [
+            await goals.add_suggestion(ctx.db, split, goal_id, position=place, title=title)
+            for place in (1, 2, 3)
+        ]
+        return first.id, second.id, third.id
 
 
 async def notify(server: Instance, person: Person) -> int:

@@ -171,6 +171,11 @@ TABLE = r"""
 /goals reminder:list, of hers   anna   own      own     own           own     own      own    own
 /goals reminder:snooze          anna   404      404     404           404     404      404    404
 /goals reminder:delete          anna   404      404     404           404     404      404    404
+/goals suggestion:accept        anna   404      404     404           404     404      404    404
+/goals suggestion:accept, mine  anna   404      404     404           404     404      404    404
+/goals suggestion:refuse        anna   404      404     404           404     404      404    404
+/goals ai:split                 anna   404      404     404           404     404      404    404
+/goals ai:cancel                anna   404      404     404           404     404      404    404
 /goals stage:delete             anna   404      404     404           404     404      404    404
 /goals goal:delete              anna   404      404     404           404     404      404    404
 /goals achievement:list         anna   own      own     own           own     own      own    own

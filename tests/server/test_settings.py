@@ -16,6 +16,11 @@ pytestmark = pytest.mark.embedded
 
 ROOT = Path(__file__).parents[2]
 STRONG = "s" * MIN_SECRET
+MODEL: dict[str, Any] = {
+    "ai_base_url": "https://model.example",
+    "ai_api_key": "the key of a model",
+    "ai_model": "a model",
+}
 SAFE: dict[str, Any] = {
     "environment": "production",
     "jwt_secret_key": STRONG,
@@ -24,6 +29,7 @@ SAFE: dict[str, Any] = {
     "smtp_url": "smtps://emotrack:secret@smtp.example",
     "s3_bucket": "emotrack",
     "firebase_credentials": Path("firebase.json"),
+    **MODEL,
     "public_url": "https://emotrack.example",
 }
 UNSAFE = [
@@ -34,6 +40,7 @@ UNSAFE = [
     ("smtp_url", "", "SMTP_URL is missing"),
     ("s3_bucket", "", "S3_BUCKET is missing"),
     ("firebase_credentials", "", "FIREBASE_CREDENTIALS is missing"),
+    ("ai_base_url", "http://model.example", "AI_BASE_URL is not https"),
     ("cors_origins", "https://emotrack.example, *", "CORS_ORIGINS has a wildcard"),
     ("rate_limit_scale", 0, "RATE_LIMIT_SCALE is 0"),
     ("public_url", "http://emotrack.example", "PUBLIC_URL is not https"),
@@ -102,6 +109,25 @@ def test_weak_secrets_are_refused_everywhere(environment: str, name: str) -> Non
     assert Settings(**{**SAFE, "environment": environment, name: "ж" * (MIN_SECRET // 2)})
 
 
+def test_production_goes_without_a_model() -> None:
+    without = {name: value for name, value in SAFE.items() if name not in MODEL}
+    assert Settings(**without).ai_model == ""
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+@pytest.mark.parametrize("name", MODEL)
+def test_half_a_model_is_refused_everywhere(environment: str, name: str) -> None:
+    told = refusal(**{**SAFE, "environment": environment, name: ""})
+    assert told.endswith(f"AI_BASE_URL, AI_API_KEY, AI_MODEL go together: {name.upper()} missing")
+
+
+def test_a_models_address_is_a_url() -> None:
+    assert "AI_BASE_URL must look like https://" in refusal(**{**MODEL, "ai_base_url": "model"})
+    assert Settings(**{**MODEL, "ai_base_url": "http://model.example/v1/"}).ai_base_url == (
+        "http://model.example/v1"
+    )
+
+
 def test_the_key_before_is_accepted_and_the_new_one_signs() -> None:
     previous = "p" * MIN_SECRET
     assert Settings(**SAFE, jwt_previous_secret_key=previous).signing_keys == [STRONG, previous]
@@ -109,7 +135,7 @@ def test_the_key_before_is_accepted_and_the_new_one_signs() -> None:
 
 def test_secrets_are_not_shown() -> None:
     settings = Settings(**SAFE, jwt_previous_secret_key="p" * MIN_SECRET)
-    for secret in (STRONG, "p" * MIN_SECRET, "smtps://"):
+    for secret in (STRONG, "p" * MIN_SECRET, "smtps://", MODEL["ai_api_key"]):
         assert secret not in repr(settings)
 
 

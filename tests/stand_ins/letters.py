@@ -24,7 +24,8 @@ async def list_letter_jobs(server: Instance) -> list[Job]:
 async def wait_for_dead_letter(server: Instance) -> DeadJob:
     async def find() -> DeadJob | None:
         async with server.runtime.database.session(write=False) as db:
-            return (await db.scalars(select(DeadJob))).one_or_none()
+            dead = select(DeadJob).where(DeadJob.job == "accounts.mail_recovery")
+            return (await db.scalars(dead)).one_or_none()
 
     found = await eventually(find, "a dead job")
     assert found is not None

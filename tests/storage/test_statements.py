@@ -211,11 +211,11 @@ async def test_goals_cost_the_same_however_many(
         await ask(server, person, "reminder:set", goal_id=goal["id"], times=["08:00"])
     mine = {"goal_id": goal["id"]}
 
-    expect(await counter.count((person, "/goals goal:list", {"limit": 50})), 5)
-    expect(await counter.count((person, "/goals goal:get", mine)), 4)
+    expect(await counter.count((person, "/goals goal:list", {"limit": 50})), 6)
+    expect(await counter.count((person, "/goals goal:get", mine)), 5)
     expect(await counter.count((person, "/goals reminder:list", {})), 2)
     expect(await counter.count((person, "/goals achievement:list", {})), 3)
-    expect(await counter.count((person, "/goals goal:archive", mine)), 12)
+    expect(await counter.count((person, "/goals goal:archive", mine)), 13)
 
 
 async def test_completing_a_stage(server: Instance, counter: Counter) -> None:
@@ -225,8 +225,20 @@ async def test_completing_a_stage(server: Instance, counter: Counter) -> None:
 
     # The first one earns something.
     await counter.count((person, "/goals stage:complete", stages[0]))
-    expect(await counter.count((person, "/goals stage:complete", stages[1])), 19)
-    expect(await counter.count((person, "/goals stage:complete", stages[1])), 9)
+    expect(await counter.count((person, "/goals stage:complete", stages[1])), 20)
+    expect(await counter.count((person, "/goals stage:complete", stages[1])), 10)
+
+
+async def test_splitting_a_goal(server: Instance, counter: Counter) -> None:
+    person = await server.add_person()
+    goal = await add_stages(server, person, await add_goal(server, person), "A")
+    device = await server.connect(person, "/goals")
+
+    expect(await counter.count((person, "/goals ai:split", {"goal_id": goal["id"]})), 16)
+    told = await device.wait_for("ai:finished", namespace="/goals")
+    first, second, *_ = ({"suggestion_id": s["id"]} for s in told.data["split"]["suggestions"])
+    expect(await counter.count((person, "/goals suggestion:accept", first)), 13)
+    expect(await counter.count((person, "/goals suggestion:refuse", second)), 11)
 
 
 @pytest.mark.parametrize("count", [1, 20])

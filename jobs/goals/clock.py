@@ -1,4 +1,4 @@
-"""Goals, later: reminders fire, and holders of achievements are counted once a day."""
+"""Goals, by the clock: reminders fire, and holders of achievements are counted once a day."""
 
 from datetime import timedelta
 
