@@ -42,7 +42,7 @@ class Delivery:
     def __init__(self, runtime: Runtime, namespaces: Mapping[str, Namespace]) -> None:
         self._runtime = runtime
         self._namespaces = namespaces
-        self._followers: dict[int, set[Follower]] = {}
+        self._followers: dict[int, dict[str, set[Follower]]] = {}
         self._feeds: dict[str, tuple[int, Feed]] = {}
         self._sockets: dict[int, int] = {}
         self._loops: list[asyncio.Task[None]] = []
@@ -149,15 +149,17 @@ class Delivery:
             return await events.read_pages(db, places, PAGE)
 
     def follow(self, user_id: int, follower: Follower) -> None:
-        self._followers.setdefault(user_id, set()).add(follower)
+        spaces = self._followers.setdefault(user_id, {})
+        spaces.setdefault(follower.namespace, set()).add(follower)
 
     def unfollow(self, user_id: int, follower: Follower) -> None:
-        followers = self._followers.get(user_id)
-        if followers is not None:
-            followers.discard(follower)
-            if not followers:
-                del self._followers[user_id]
-                self._runtime.bus.unsubscribe(user_id)
+        spaces = self._followers.get(user_id, {})
+        followers = spaces.get(follower.namespace, set())
+        followers.discard(follower)
+        if not followers:
+            spaces.pop(follower.namespace, None)
+        if not spaces and self._followers.pop(user_id, None) is not None:
+            self._runtime.bus.unsubscribe(user_id)
 
     def count(self) -> None:
         for kind, frames in self.told.items():
@@ -173,12 +175,11 @@ class Delivery:
         if isinstance(message, Cut):
             self._cut(set(message.session_ids))
             return
-        followers = self._followers.get(message.user_id)
-        if not followers:
+        spaces = self._followers.get(message.user_id)
+        if not spaces:
             return
-        for follower in tuple(followers):
-            if follower.namespace == message.namespace:
-                follower.offer(message)
+        for follower in tuple(spaces.get(message.namespace, ())):
+            follower.offer(message)
         if message.seq is not None:
             metrics.delivery_lag.observe((self._runtime.clock() - message.at).total_seconds())
 
@@ -204,9 +205,10 @@ class Delivery:
             if self._transport is not None:
                 self._transport.refuse_all("epoch_changed")
             return
-        for user_id, followers in self._followers.items():
-            for follower in followers:
-                follower.behind(heads.get((user_id, follower.namespace), 0))
+        for user_id, spaces in self._followers.items():
+            for namespace, followers in spaces.items():
+                for follower in followers:
+                    follower.behind(heads.get((user_id, namespace), 0))
 
     async def _check_sessions(self) -> None:
         async with self._runtime.database.session(write=False) as db:

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from server import metrics
@@ -163,7 +162,10 @@ class Feed:
         return len(page)
 
 
-@lru_cache(maxsize=512)
 def _encode(notice: Notice) -> Frame:
-    """Encoded once for all the sockets that hear it at about the same time."""
-    return event_frame(notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq)
+    """Encoded once for all the sockets that hear it."""
+    if not notice.frames:
+        notice.frames.append(
+            event_frame(notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq)
+        )
+    return notice.frames[0]

@@ -14,6 +14,9 @@ from storage.database import Database, chunked
 
 log = get_logger(__name__)
 
+PAUSE = 0.1
+"""Seconds between two tellings: what changes many times meanwhile is read and told once."""
+
 CLOSE_TIMEOUT = 1.0
 
 
@@ -49,6 +52,8 @@ class States:
             for state, user_ids in stale.items():
                 for some in chunked(sorted(user_ids)):
                     await self._read_and_tell(state, some)
+            # The first change is told at once, the next ones together.
+            await asyncio.sleep(PAUSE)
         self._running = None
 
     async def _read_and_tell(self, state: State[Any], user_ids: Collection[int]) -> None:

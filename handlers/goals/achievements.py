@@ -23,16 +23,14 @@ async def list_achievements(ctx: Context, request: Nothing) -> Achievements:
 
 
 async def count_all_holders(ctx: Context) -> None:
-    """Count anew how many of the active accounts hold each achievement, one after the other."""
-    async with ctx.work() as work:
-        people = await kept.count_people(work.db)
-        await kept.remove_shares(work.db, but=[award.code for award in AWARDS])
+    """Count anew how many of the active accounts hold each achievement."""
+    people = await kept.count_people(ctx.db)
+    await kept.remove_shares(ctx.db, but=[award.code for award in AWARDS])
     for award in AWARDS:
-        async with ctx.work() as work:
-            holders = await kept.count_holders(work.db, award.code)
-            await kept.set_share(
-                work.db, award.code, holders=min(holders, people), people=people, now=ctx.now
-            )
+        holders = await kept.count_holders(ctx.db, award.code)
+        await kept.set_share(
+            ctx.db, award.code, holders=min(holders, people), people=people, now=ctx.now
+        )
 
 
 def plan_count(ctx: Context, *, delay: timedelta) -> None:

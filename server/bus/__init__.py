@@ -1,16 +1,19 @@
 """Between instances: who must hear of what, and who is there."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+from server.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One event for one person's sockets; `data` is JSON text. A signal has no `seq`.
 
-    `as_of` orders signals of one name, where the last one counts.
+    `as_of` orders signals of one name, where the last one counts. `frames` keeps what it is as a
+    packet, so that it is encoded once for however many sockets.
     """
 
     user_id: int
@@ -20,6 +23,7 @@ class Notice:
     at: datetime
     seq: int | None = None
     as_of: int | None = None
+    frames: list[Frame] = field(default_factory=list, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

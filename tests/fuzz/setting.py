@@ -74,7 +74,7 @@ class Census:
             len(wires_of(server)),
             len(transport._connections),
             len(delivery._feeds),
-            sum(map(len, delivery._followers.values())),
+            sum(len(f) for spaces in delivery._followers.values() for f in spaces.values()),
             sum(delivery._sockets.values()),
         )
 

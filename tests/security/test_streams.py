@@ -180,7 +180,9 @@ async def test_who_was_put_out_hears_nothing_more(server: Instance) -> None:
     )
     followers = delivery_of(server)._followers
     await wait_until(
-        lambda: any(getattr(one, "after", None) is not None for one in followers[talk.patient.id]),
+        lambda: any(
+            getattr(one, "after", None) is not None for one in followers[talk.patient.id]["/chat"]
+        ),
         "somebody waits",
     )
     end = {"session_id": talk.patient.session_id}

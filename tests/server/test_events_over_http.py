@@ -152,7 +152,11 @@ async def test_a_query_that_is_none_is_refused(
 async def wait_until_waiting(kernel: Instance, person: Person) -> None:
     followers = delivery_of(kernel)._followers
     await wait_until(
-        lambda: any(getattr(f, "after", None) is not None for f in followers.get(person.id, ())),
+        lambda: any(
+            getattr(one, "after", None) is not None
+            for space in followers.get(person.id, {}).values()
+            for one in space
+        ),
         "somebody waits",
     )
 
