@@ -16,7 +16,14 @@ from storage.database import is_unavailable
 
 log = get_logger(__name__)
 
-SLOTS = {Queue.GENERAL: 8, Queue.PUSH: 16, Queue.MAIL: 8, Queue.FILES: 2, Queue.AI: 16}
+SLOTS = {
+    Queue.GENERAL: 8,
+    Queue.PUSH: 16,
+    Queue.MAIL: 8,
+    Queue.FILES: 2,
+    Queue.AI: 16,
+    Queue.EXPORTS: 2,
+}
 """Jobs at a time. Queues share nothing: a provider that hangs holds up its own queue alone."""
 
 LEAVE_AFTER = 10.0
