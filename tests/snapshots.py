@@ -56,6 +56,12 @@ def feed_snapshot(listed: Any, unread: Any) -> Snapshot:
     return {"notifications": listed["items"], "total": unread["total"]}
 
 
+def exports_snapshot(listed: Any) -> Snapshot:
+    """From `export:list`."""
+    assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
+    return {"exports": listed["items"]}
+
+
 def diary_snapshot(listed: Any) -> Snapshot:
     """From `entry:list`."""
     assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
@@ -215,6 +221,11 @@ def _read_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
     assert told.data["total"] == snapshot["total"]
 
 
+def _put_export(snapshot: Snapshot, told: Told, me: int) -> None:
+    assert told.data["id"] not in {export["id"] for export in snapshot["exports"]}
+    snapshot["exports"].insert(0, deepcopy(told.data))
+
+
 def _put_entry(snapshot: Snapshot, told: Told, me: int) -> None:
     """The latest day comes first, and its latest moment."""
 
@@ -284,6 +295,7 @@ FOLDS: dict[str, Fold] = {
     "message:deleted": _replace_message,
     "message:delivered": _deliver,
     "message:read": _read,
+    "export:ready": _put_export,
     "relation:invited": _change_care,
     "relation:accepted": _change_care,
     "relation:declined": _change_care,
