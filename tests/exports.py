@@ -39,9 +39,10 @@ async def ask_for_export(server: Instance, person: Person) -> tuple[int, Any]:
 
 async def take_along(server: Instance, person: Person) -> Taken:
     """Everything that is this person's, asked for and fetched by the link."""
+    before = (await list_exports(server, person))["total"]
     status, _ = await ask_for_export(server, person)
     assert status == 202
-    told = await wait_for_export(server, person)
+    told = await wait_for_export(server, person, before + 1)
     fetched = await fetch(server, told["url"])
     assert fetched.status == 200
     assert hashlib.sha256(fetched.body).hexdigest() == told["sha256"]
