@@ -16,7 +16,7 @@ export_ready = account.push(
     "export:ready", Export, "Everything that is the person's is there to be fetched."
 )
 
-EXPORT_TIMEOUT = 600.0
+EXPORT_TIMEOUT = 300.0
 """Seconds. Most take one; a gigabyte of files goes from one store into another."""
 
 mail_recovery = account.job("accounts.mail_recovery", RecoveryMail, queue=Queue.MAIL)
