@@ -15,7 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import alembic.command  # noqa: F401 - each process would take half a second for it
 import firebase_admin.messaging  # noqa: F401 - the same
@@ -75,27 +75,30 @@ def main() -> None:
     # What is there by now is looked through by nobody, in no process.
     gc.collect()
     gc.freeze()
+    living: dict[int, TextIO] = {}
     for line in sys.stdin:
-        print(json.dumps(_obey(json.loads(line))), flush=True)  # noqa: T201 - the answer
+        print(json.dumps(_obey(json.loads(line), living)), flush=True)  # noqa: T201 - the answer
 
 
-def _obey(order: dict[str, Any]) -> dict[str, Any]:
+def _obey(order: dict[str, Any], living: dict[int, TextIO]) -> dict[str, Any]:
+    """`living` has what each process says; it has to be able to go on speaking."""
     if "kill" in order:
         for process_id in order["kill"]:
             os.kill(process_id, signal.SIGKILL)
             os.waitpid(process_id, 0)
+            living.pop(process_id).close()
         return {}
     # All at once: each has its own imports behind it and a database to look at before it.
     born = [_fork(order, command) for command in order["commands"]]
-    for process_id, said in born:
-        with os.fdopen(said) as pipe:
-            line = pipe.readline()
+    for process_id, pipe in born:
+        living[process_id] = pipe
+        line = pipe.readline()
         if "Emotrack" not in line:
             return {"died": process_id, "said": line}
     return {"ready": [process_id for process_id, _ in born]}
 
 
-def _fork(order: dict[str, Any], command: Sequence[str]) -> tuple[int, int]:
+def _fork(order: dict[str, Any], command: Sequence[str]) -> tuple[int, TextIO]:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -115,7 +118,7 @@ def _fork(order: dict[str, Any], command: Sequence[str]) -> tuple[int, int]:
             # What is left of the program is its parent's.
             os._exit(1)
     os.close(writer)
-    return child, reader
+    return child, os.fdopen(reader)
 
 
 if __name__ == "__main__":

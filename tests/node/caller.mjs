@@ -38,7 +38,7 @@ export async function tell(steps, given, prepare) {
     try {
       said = await step(given);
     } catch (error) {
-      console.log(`FAILED ${step.name} ${JSON.stringify(error.stack)}`);
+      console.log(`FAILED ${step.name} ${JSON.stringify(`${error.stack} ${error.cause ?? ""}`)}`);
       process.exit(1);
     }
     const goOn = prepare();

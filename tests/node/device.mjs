@@ -97,7 +97,8 @@ export class Device {
       this.news.emit("news");
     });
     socket.on("connect_error", (error) => {
-      console.error(`${namespace} was refused: ${error.message} ${JSON.stringify(error.data)}`);
+      // Without data nobody has answered: the server is not there, and the client tries again.
+      if (error.data) console.error(`${namespace} was refused: ${JSON.stringify(error.data)}`);
     });
     return socket;
   }

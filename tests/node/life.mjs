@@ -16,7 +16,7 @@ const http = new Caller(url);
 const device = new Device(url, null, "websocket", {
   namespaces: NAMESPACES, reconnectionDelay: 20, reconnectionDelayMax: 100, randomizationFactor: 0,
 });
-let session, goal, second, reminder, file;
+let session, goal, second, reminder;
 
 const account = (event, payload = {}) => device.ask(event, payload, "/account");
 const goals = (event, payload = {}) => device.ask(event, payload, "/goals");
@@ -38,6 +38,18 @@ function keep(opened) {
   session = opened;
   http.token = device.token = opened.access_token;
   return { token: opened.access_token, id: opened.user.id };
+}
+
+async function comesBack(password) {
+  const kept = keep(await http.call("POST", "/auth/login", { email: EMAIL, password }));
+  await device.connect();
+  return kept;
+}
+
+async function isPutOut() {
+  for (const name of NAMESPACES) {
+    await device.until(() => !device.sockets[name].connected, `leaving ${name}`);
+  }
 }
 
 async function registers() {
@@ -87,28 +99,27 @@ async function recovers({ reset }) {
   await http.call("POST", path, { token: reset, password: SECOND }, 204);
   const again = await http.refused("POST", path, { token: reset, password: THIRD }, 422);
   assert.deepEqual(codes(again), [["token", "not_valid"]]);
-  for (const name of NAMESPACES) {
-    await device.until(() => !device.sockets[name].connected, `leaving ${name}`);
-  }
+  await isPutOut();
   await http.refused("POST", "/auth/login", { email: EMAIL, password: FIRST }, 401);
   await http.refused("POST", "/auth/refresh", { refresh_token: session.refresh_token }, 401);
-  const kept = keep(await http.call("POST", "/auth/login", { email: EMAIL, password: SECOND }));
-  await device.connect();
-  return kept;
+  return await comesBack(SECOND);
 }
 
 async function changesThePassword() {
   const path = "/account/password";
   await http.refused("PUT", path, { current: FIRST, new: THIRD }, 401);
   const before = session.refresh_token;
-  const kept = keep(await http.call("PUT", path, { current: SECOND, new: THIRD }));
+  keep(await http.call("PUT", path, { current: SECOND, new: THIRD }));
+  assert.deepEqual((await account("session:list")).total, 1);
+  // Whoever comes with the one before may have stolen it: that ends the session.
   await http.refused("POST", "/auth/refresh", { refresh_token: before }, 401);
-  keep(await http.call("POST", "/auth/login", { email: EMAIL, password: THIRD }));
-  return kept;
+  await isPutOut();
+  return await comesBack(THIRD);
 }
 
 async function switchesPushesOff() {
   await account("device:register", { token: "Vera's phone", platform: "android" });
+  await feed("preference:set", { type: "relation", in_app: true, push: true, email: false });
   const settings = await account("settings:update", { push_enabled: false });
   assert.equal(settings.push_enabled, false);
   assert.deepEqual((await device.hear("settings:updated", { namespace: "/account" })).data, settings);
@@ -163,7 +174,7 @@ async function attaches() {
   const form = new FormData();
   form.append("purpose", "goal");
   form.append("file", new Blob([PDF], { type: "application/pdf" }), "Результат.pdf");
-  file = await http.call("POST", "/uploads", form, 201);
+  const file = await http.call("POST", "/uploads", form, 201);
   goal = await goals("attachment:add", { goal_id: goal.id, upload_id: file.id });
   assert.deepEqual(goal.attachments.map(({ file_name }) => file_name), ["Результат.pdf"]);
 }
@@ -286,6 +297,8 @@ async function needsNoReminder() {
 }
 
 async function looksAtAchievements({ percent }) {
+  device.disconnect(); // or it was put out: it is a day later, where the server's clock says so
+  const kept = await comesBack(THIRD);
   const { items, computed_at } = await goals("achievement:list");
   const shown = Object.fromEntries(items.map((one) => [one.code, [one.count, one.percent]]));
   assert.deepEqual(shown.first_stage, [1, percent]);
@@ -293,6 +306,7 @@ async function looksAtAchievements({ percent }) {
   assert.deepEqual(shown.five_goals, [0, 0]);
   assert.deepEqual([items.at(-1).icon, items.at(-1).title], ["secret", "A secret"]);
   assert.ok(computed_at);
+  return kept;
 }
 
 async function readsTheFeed() {
@@ -327,26 +341,30 @@ async function fetchesIt() {
   const answer = await fetch(data.url);
   assert.equal(answer.status, 200);
   assert.equal((await answer.arrayBuffer()).byteLength, data.size);
-  assert.deepEqual((await account("export:list")).items, [data]);
+  const { items: [listed], total } = await account("export:list");
+  assert.deepEqual([total, listed], [1, { ...data, url: listed.url }]);
   return { url: data.url };
 }
 
 async function deletesAGoal() {
+  const { attachments: [file] } = await goals("goal:get", { goal_id: goal.id });
+  assert.equal((await fetch(file.url)).status, 200);
   await goals("goal:delete", { goal_id: goal.id });
   await hears("goal:deleted", ({ goal_id }) => goal_id === goal.id);
   await refuses("goal:get", { goal_id: goal.id }, "not_found");
   assert.equal((await fetch(file.url)).status, 404);
 }
 
-async function rests() {
+async function rests({ heads }) {
+  for (const [name, head] of Object.entries(heads)) {
+    await device.until(() => device.positions[name].after === head, `all of ${name}`);
+  }
   return { history: device.history };
 }
 
 async function signsOut() {
   await http.call("POST", "/auth/logout", undefined, 204);
-  for (const name of NAMESPACES) {
-    await device.until(() => !device.sockets[name].connected, `leaving ${name}`);
-  }
+  await isPutOut();
 }
 
 /** After a step: what to wait for when its server was another one since. */
