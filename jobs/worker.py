@@ -8,6 +8,7 @@ from taskiq.receiver import Receiver
 
 from jobs.broker import WAKE, Brokers
 from jobs.perform import perform
+from server import incoming
 from server.log import get_logger
 from server.outgoing import Queue
 from server.runtime import Runtime
@@ -39,6 +40,9 @@ class Worker:
         self._performing: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
+        folder = self._runtime.settings.data_dir / "incoming"
+        await asyncio.to_thread(incoming.clear, folder)
+
         async def wake(job_id: int) -> None:
             performing = asyncio.create_task(perform(self._runtime, job_id))
             self._performing.add(performing)

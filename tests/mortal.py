@@ -57,7 +57,6 @@ async def run_mortal(backend: Backend, variables: Mapping[str, str]) -> AsyncIte
         "PORT": str(port),
         "PUBLIC_URL": url,
         "RATE_LIMIT_SCALE": "0",
-        "LOG_LEVEL": "DEBUG",
     }
     settings = Settings(
         _env_file=None,

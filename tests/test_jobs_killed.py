@@ -42,7 +42,7 @@ def test_every_kind_of_job_is_killed_here() -> None:
     assert set(UNFINISHED) == set(JOBS)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("job", UNFINISHED)
 async def test_a_worker_killed_at_any_step_leaves_one_effect(
     job: str, backend: Backend, databases: Databases, doom: Doom
