@@ -20,7 +20,6 @@ from storage import outbox
 
 log = get_logger(__name__)
 
-TIMEOUT = 60.0
 LEASE = timedelta(seconds=15)
 """How long a claim holds that nobody renews: then whoever had the job is dead or frozen."""
 
@@ -92,7 +91,7 @@ async def perform(runtime: Runtime, job_id: int) -> None:
 
 async def _attempt(runtime: Runtime, row: outbox.Job) -> None:
     try:
-        async with asyncio.timeout(TIMEOUT), _renewed(runtime, row):
+        async with _renewed(runtime, row):
             await _run(runtime, row)
     except asyncio.CancelledError:
         with contextlib.suppress(Exception):
@@ -113,8 +112,11 @@ async def _attempt(runtime: Runtime, row: outbox.Job) -> None:
 
 async def _run(runtime: Runtime, row: outbox.Job) -> None:
     caller = Caller(request_id=row.request_id, job_id=row.id)
-    async with Context.open(runtime, caller) as ctx:
-        implementation = JOBS[row.job]
+    implementation = JOBS[row.job]
+    async with (
+        asyncio.timeout(implementation.job.timeout),
+        Context.open(runtime, caller) as ctx,
+    ):
         payload = implementation.job.payload.model_validate_json(row.payload)
         await implementation.function(ctx, payload)
         if not await outbox.finish_job(ctx.db, row):

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from handlers.accounts.exports import sweep_exports
 from handlers.goals import plan_count
 from handlers.uploads import sweep
 from handlers.uploads.payloads import SweepUploads
@@ -39,7 +40,7 @@ async def plan_upkeep(runtime: Runtime) -> None:
 
 @implements(prune)
 async def run_prune(ctx: Context, payload: Prune) -> None:
-    """Shorten the event log by age and length, and drop old replies and tokens, in small steps."""
+    """Shorten the event log by age and length, and drop old replies, tokens and exports, in small steps."""
     await prune_all(ctx)
     ctx.enqueue(prune, Prune(), key="prune", delay=EVERY)
 
@@ -58,6 +59,7 @@ async def prune_all(ctx: Context, max_stream: int = MAX_STREAM) -> None:
     while gone == replies.PRUNE_CHUNK:
         async with ctx.work() as work:
             gone = await replies.prune_replies(work.db, ctx.now - REPLIES_KEPT)
+    await sweep_exports(ctx)
     async with ctx.work() as work:
         await accounts.prune_tokens(work.db, ctx.now - TOKENS_KEPT)
         await outbox.prune_dead_jobs(work.db, ctx.now - DEAD_JOBS_KEPT)

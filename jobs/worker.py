@@ -8,6 +8,7 @@ from taskiq.receiver import Receiver
 
 from jobs.broker import WAKE, Brokers
 from jobs.perform import perform
+from server import incoming
 from server.log import get_logger
 from server.outgoing import Queue
 from server.runtime import Runtime
@@ -16,7 +17,14 @@ from storage.database import is_unavailable
 
 log = get_logger(__name__)
 
-SLOTS = {Queue.GENERAL: 8, Queue.PUSH: 16, Queue.MAIL: 8, Queue.FILES: 2, Queue.AI: 16}
+SLOTS = {
+    Queue.GENERAL: 8,
+    Queue.PUSH: 16,
+    Queue.MAIL: 8,
+    Queue.FILES: 2,
+    Queue.AI: 16,
+    Queue.EXPORTS: 2,
+}
 """Jobs at a time. Queues share nothing: a provider that hangs holds up its own queue alone."""
 
 LEAVE_AFTER = 10.0
@@ -32,6 +40,9 @@ class Worker:
         self._performing: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
+        folder = self._runtime.settings.data_dir / "incoming"
+        await asyncio.to_thread(incoming.clear, folder)
+
         async def wake(job_id: int) -> None:
             performing = asyncio.create_task(perform(self._runtime, job_id))
             self._performing.add(performing)

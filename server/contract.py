@@ -14,8 +14,9 @@ from server.bodies import File, Html, Received, Receives, Redirect, Reply
 from server.context import Context
 from server.errors import Error
 from server.limits import Rate
-from server.outgoing import Job, Push, Queue, Signal, State
+from server.outgoing import JOB_TIMEOUT, Job, Push, Queue, Signal, State
 from server.payload import Change, Payload
+from server.portions import Portion
 from server.runtime import Runtime
 from storage.accounts import Role
 
@@ -39,6 +40,7 @@ Value = TypeVar("Value", bound=Payload)
 ReadState = Callable[[AsyncSession, Collection[int]], Awaitable[Mapping[int, Value]]]
 Start = TypeVar("Start", bound=Callable[[Runtime], Awaitable[None]])
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
+Gather = Callable[[Context, Any], Awaitable[Portion]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,18 @@ class Route(Call):
     receives: Receives | None
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What people take along of a noun; `together` as one list, else each in a file of its own."""
+
+    name: str
+    gather: Gather
+    together: bool
+
+
 @dataclass(slots=True)
 class Namespace:
-    """The events, routes, pushes and jobs of one noun."""
+    """The events, routes, pushes and jobs of one noun, and what people take along of it."""
 
     name: str
     about: str
@@ -98,6 +109,7 @@ class Namespace:
     pushes: dict[str, Push[Any]] = field(default_factory=dict)
     signals: dict[str, Signal[Any]] = field(default_factory=dict)
     jobs: dict[str, Job[Any]] = field(default_factory=dict)
+    exports: dict[str, Export] = field(default_factory=dict)
     on_connected: Callable[[Context], Awaitable[None]] | None = None
     on_presence: PresenceChanged | None = None
     on_start: Callable[[Runtime], Awaitable[None]] | None = None
@@ -216,10 +228,31 @@ class Namespace:
 
         return declare
 
-    def job(self, name: str, payload: type[Value], *, queue: Queue = Queue.GENERAL) -> Job[Value]:
+    def job(
+        self,
+        name: str,
+        payload: type[Value],
+        *,
+        queue: Queue = Queue.GENERAL,
+        timeout: float = JOB_TIMEOUT,
+    ) -> Job[Value]:
         _check_new(name, self.jobs)
-        self.jobs[name] = job = Job(name, payload, queue)
+        self.jobs[name] = job = Job(name, payload, queue, timeout)
         return job
+
+    def exported(self, name: str, *, together: bool = True) -> Callable[[Gather], Gather]:
+        """Declare what a person gets of this noun who takes everything along.
+
+        The function takes `(ctx, after)`, where `ctx.user` is that person, and returns what comes
+        behind `after` (None: the first). It reads in a unit of work that ends with it.
+        """
+
+        def declare(function: Gather) -> Gather:
+            _check_new(name, self.exports)
+            self.exports[name] = Export(name, function, together)
+            return function
+
+        return declare
 
     def connected(self, function: Function) -> Function:
         """Declare what happens each time a socket has joined the namespace."""

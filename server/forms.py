@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from time import time
 from typing import IO, Any
 from uuid import uuid4
 
@@ -16,8 +14,9 @@ from aiohttp import BodyPartReader, web
 
 from server.bodies import Received, Receives
 from server.errors import Error, Invalid, RateLimited, TooLarge, Unavailable, UnsupportedType
+from server.incoming import IN_USE
 
-RECEIVE_TIMEOUT = 3600.0
+RECEIVE_TIMEOUT = IN_USE
 IDLE_TIMEOUT = 30.0
 STEP = 1 << 20
 """Bytes that are written at once."""
@@ -33,22 +32,11 @@ FILE = "file"
 
 
 class Reception:
-    """Where files come in, and where jobs put those they work on."""
+    """How many files come in at once, of whom, and where they are put meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._busy: Counter[str] = Counter()
-
-    def clear(self) -> None:
-        """Remove what processes left behind that died; what is young may be another instance's."""
-        for path in self._folder.glob("*"):
-            with contextlib.suppress(OSError):
-                if path.stat().st_mtime > time() - RECEIVE_TIMEOUT:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
 
     @asynccontextmanager
     async def receive(

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 from pydantic import Field as Bounds
 
-from server import texts
+from server import incoming, texts
 from server.answers import refuse, respond, write_json
 from server.auth import Identity, new_id
 from server.batches import Batches
@@ -77,10 +77,11 @@ class Http:
         self._delivery = delivery
         self._batches = batches
         self._waiters: set[_Waiter] = set()
-        self._reception = Reception(runtime.settings.data_dir / "incoming")
+        self._incoming = runtime.settings.data_dir / "incoming"
+        self._reception = Reception(self._incoming)
 
     def attach(self, app: web.Application) -> None:
-        self._reception.clear()
+        incoming.clear(self._incoming)
         for namespace in self._namespaces.values():
             for route in namespace.routes.values():
                 app.router.add_route(route.method, route.path, self._serve(route))

@@ -11,6 +11,9 @@ from server.payload import Payload
 
 Value = TypeVar("Value", bound=Payload)
 
+JOB_TIMEOUT = 60.0
+"""Seconds that most jobs may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Push(Generic[Value]):
@@ -49,12 +52,14 @@ class Queue(StrEnum):
     MAIL = "mail"
     FILES = "files"
     AI = "ai"
+    EXPORTS = "exports"
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Value]):
-    """Something to do later; `jobs/` has the function."""
+    """Something to do later, in so many seconds at most; `jobs/` has the function."""
 
     name: str
     payload: type[Value]
     queue: Queue = Queue.GENERAL
+    timeout: float = JOB_TIMEOUT

@@ -112,6 +112,19 @@ async def get_upload(db: AsyncSession, upload_id: int) -> Upload | None:
     ).one_or_none()
 
 
+async def list_uploads_after(
+    db: AsyncSession, owner_id: int, *, after: int, limit: int
+) -> list[Upload]:
+    """A person's files whose bytes are there, by id."""
+    rows = await db.scalars(
+        select(Upload)
+        .where(Upload.owner_id == owner_id, Upload.id > after, Upload.stored_at.is_not(None))
+        .order_by(Upload.id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 async def lock_loose(
     db: AsyncSession, owner_id: int, upload_ids: Collection[int], purpose: str
 ) -> dict[int, Upload]:

@@ -56,6 +56,17 @@ def feed_snapshot(listed: Any, unread: Any) -> Snapshot:
     return {"notifications": listed["items"], "total": unread["total"]}
 
 
+def account_snapshot(profile: Any, settings: Any, exports: Any) -> Snapshot:
+    """From `profile:get`, `settings:get` and `export:list`."""
+    return {"profile": profile, "settings": settings, **exports_snapshot(exports)}
+
+
+def exports_snapshot(listed: Any) -> Snapshot:
+    """From `export:list`."""
+    assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
+    return {"exports": listed["items"]}
+
+
 def diary_snapshot(listed: Any) -> Snapshot:
     """From `entry:list`."""
     assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
@@ -215,6 +226,19 @@ def _read_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
     assert told.data["total"] == snapshot["total"]
 
 
+def _put_settings(snapshot: Snapshot, told: Told, me: int) -> None:
+    snapshot["settings"] = deepcopy(told.data)
+
+
+def _put_profile(snapshot: Snapshot, told: Told, me: int) -> None:
+    snapshot["profile"] = deepcopy(told.data)
+
+
+def _put_export(snapshot: Snapshot, told: Told, me: int) -> None:
+    assert told.data["id"] not in {export["id"] for export in snapshot["exports"]}
+    snapshot["exports"].insert(0, deepcopy(told.data))
+
+
 def _put_entry(snapshot: Snapshot, told: Told, me: int) -> None:
     """The latest day comes first, and its latest moment."""
 
@@ -284,6 +308,9 @@ FOLDS: dict[str, Fold] = {
     "message:deleted": _replace_message,
     "message:delivered": _deliver,
     "message:read": _read,
+    "profile:updated": _put_profile,
+    "settings:updated": _put_settings,
+    "export:ready": _put_export,
     "relation:invited": _change_care,
     "relation:accepted": _change_care,
     "relation:declined": _change_care,

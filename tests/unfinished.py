@@ -9,8 +9,10 @@ from handlers.accounts import people
 from jobs.perform import perform
 from jobs.upkeep import plan_upkeep
 from server.context import Context
+from storage import accounts
 from storage.accounts import Role
 from storage.outbox import Job
+from tests.exports import ask_for_export
 from tests.files import upload
 from tests.goals import add_goal, add_stages, complete
 from tests.instance import PASSWORD, Instance
@@ -38,11 +40,23 @@ async def register_an_invited_person(server: Instance) -> None:
     assert status == 201
 
 
+async def ask_for_everything(server: Instance) -> None:
+    person = await server.add_person()
+    await upload(server, person, purpose="goal")
+    status, _ = await ask_for_export(server, person)
+    assert status == 202
+
+
 async def let_upkeep_fall_due(server: Instance) -> None:
     person = await server.add_person()
     await set_clock(server, ahead=-timedelta(days=60))
     async with Context.open(server.runtime) as ctx:
         await people.sign_in_as(ctx, person.email)
+        expires_at = ctx.now + timedelta(days=7)
+        export = await accounts.add_export(
+            ctx.db, person.id, place="somewhere", now=ctx.now, expires_at=expires_at
+        )
+        await accounts.begin_export(ctx.db, export.id)
     await set_clock(server, ahead=timedelta(0))
     await plan_upkeep(server.runtime)
 
@@ -142,6 +156,7 @@ async def leave_an_alert_open(server: Instance) -> None:
 
 UNFINISHED: dict[str, Arrange] = {
     "accounts.digest": ask_for_a_digest,
+    "accounts.export": ask_for_everything,
     "accounts.mail_recovery": ask_for_recovery,
     "accounts.welcome": register_an_invited_person,
     "assessments.escalate": leave_an_alert_open,

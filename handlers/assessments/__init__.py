@@ -9,6 +9,7 @@ from handlers.assessments import (
     history,
     shipped,
     submission,
+    takeout,
 )
 from handlers.assessments.declared import assessments, escalate
 
@@ -23,4 +24,5 @@ __all__ = [
     "history",
     "shipped",
     "submission",
+    "takeout",
 ]

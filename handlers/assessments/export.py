@@ -52,7 +52,7 @@ async def _write(ctx: Context, request: Export, found: Sequence[Found], total: i
     if request.format == ExportFormat.JSON:
         items = [Result.of(one, ctx.locale) for one in found]
         return Page[Result].of(request, items, total).model_dump_json()
-    forms = await _load_forms(ctx, found)
+    forms = await load_forms(ctx, found)
     if request.format == ExportFormat.CSV:
         return _write_csv(found, forms)
     rows = [one.result for one in found]
@@ -60,7 +60,7 @@ async def _write(ctx: Context, request: Export, found: Sequence[Found], total: i
     return json.dumps(bundle, ensure_ascii=False)
 
 
-async def _load_forms(ctx: Context, found: Sequence[Found]) -> dict[int, Form]:
+async def load_forms(ctx: Context, found: Sequence[Found]) -> dict[int, Form]:
     versions = {version.id: (test, version) for _, test, version in found}
     items = await tests.load_items(ctx.db, versions)
     return {

@@ -1,6 +1,6 @@
 """Care: who looks after whom, and what they see of them."""
 
-from handlers.care import patients
+from handlers.care import patients, takeout
 from handlers.care.access import access_patient
 from handlers.care.condition import tell_condition
 from handlers.care.declared import care, mail_invitation
@@ -18,5 +18,6 @@ __all__ = [
     "invite",
     "mail_invitation",
     "patients",
+    "takeout",
     "tell_condition",
 ]

@@ -1,6 +1,6 @@
 """Goals: what people want to reach, step by step, and what they earn on the way."""
 
-from handlers.goals import achievements, ai, aims, attachments, reminders, stages
+from handlers.goals import achievements, ai, aims, attachments, reminders, stages, takeout
 from handlers.goals.achievements import count_all_holders, plan_count
 from handlers.goals.declared import ask_model, count_holders, goals, remind
 from handlers.goals.reminders import fire_reminder
@@ -25,4 +25,5 @@ __all__ = [
     "reminders",
     "settle_goal",
     "stages",
+    "takeout",
 ]

@@ -56,4 +56,5 @@ def declare_kind(
 
 
 DIGEST = declare_kind("digest", in_app=False)
+EXPORT = declare_kind("export")
 declare_kind("resource")

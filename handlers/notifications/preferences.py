@@ -21,10 +21,7 @@ from storage import notifications as feed
 @notifications.on("preference:list", roles=EVERYONE, rate=READ_RATE, reads=True)
 async def list_preferences(ctx: Context, request: Nothing) -> Preferences:
     """Every type there is, and how it travels."""
-    chosen = await feed.list_preferences(ctx.db, ctx.user.id)
-    return Preferences(
-        items=[_describe(kind, _switches(kind, chosen.get(name))) for name, kind in KINDS.items()]
-    )
+    return await describe_preferences(ctx, ctx.user.id)
 
 
 @notifications.on("preference:set", roles=EVERYONE, rate=CHANGE_RATE)
@@ -58,6 +55,13 @@ async def set_subscriptions(ctx: Context, request: SetSubscriptions) -> Subscrip
     """Hear of these categories and of no others."""
     await feed.set_subscriptions(ctx.db, ctx.user.id, set(request.categories))
     return Subscriptions(categories=sorted(set(request.categories)))
+
+
+async def describe_preferences(ctx: Context, user_id: int) -> Preferences:
+    chosen = await feed.list_preferences(ctx.db, user_id)
+    return Preferences(
+        items=[_describe(kind, _switches(kind, chosen.get(name))) for name, kind in KINDS.items()]
+    )
 
 
 async def choose_switches(

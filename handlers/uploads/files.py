@@ -1,11 +1,11 @@
 """Files come in and are looked at."""
 
-from urllib.parse import quote
 from uuid import uuid4
 
 from handlers.uploads.declared import make_thumbnail, uploads
 from handlers.uploads.inspection import Inspected, inspect
 from handlers.uploads.keeping import discard
+from handlers.uploads.locating import locate
 from handlers.uploads.payloads import AddUpload, GetUpload, MakeThumbnail, Upload
 from handlers.uploads.purposes import MAX_SIZE, RULES, find_limit, may_read
 from server.bodies import File, Received, Receives, Redirect
@@ -19,8 +19,6 @@ from storage.uploads import NewUpload
 ADD_RATE = Rate(60, per=60)
 READ_RATE = Rate(300, per=60)
 MAX_NAME = 200
-SHOWN = ("image/", "audio/", "video/")
-"""Types that browsers show; anything else they are to save."""
 
 
 @uploads.route(
@@ -70,7 +68,7 @@ async def get_upload(ctx: Context, request: GetUpload) -> File | Redirect:
     Raises: not_found, unavailable.
     """
     row = await _access_upload(ctx, request.upload_id)
-    return await _locate(ctx, row, row.blob_key, row.file_type)
+    return await locate(ctx, row.blob_key, row.file_name, row.file_type)
 
 
 @uploads.route(
@@ -90,8 +88,8 @@ async def get_thumbnail(ctx: Context, request: GetUpload) -> File | Redirect:
     if not row.width:
         raise NotFound
     if row.thumbnail_at is None:
-        return await _locate(ctx, row, row.blob_key, row.file_type, lasting=False)
-    return await _locate(ctx, row, row.thumbnail_key, "image/webp")
+        return await locate(ctx, row.blob_key, row.file_name, row.file_type, lasting=False)
+    return await locate(ctx, row.thumbnail_key, row.file_name, "image/webp")
 
 
 async def _reserve(
@@ -129,24 +127,9 @@ async def _access_upload(ctx: Context, upload_id: int) -> files.Upload:
     return row
 
 
-async def _locate(
-    ctx: Context, row: files.Upload, key: str, type: str, *, lasting: bool = True
-) -> File | Redirect:
-    disposition = _describe(row.file_name, inline=type.startswith(SHOWN))
-    place = await ctx.runtime.blobs.locate(key, type=type, disposition=disposition)
-    if isinstance(place, str):
-        return Redirect(place)
-    return File(place, type, disposition, lasting)
-
-
 def _check_name(name: str) -> str:
     if not 0 < len(name) <= MAX_NAME:
         raise Invalid.of("file_name", "too_long", f"A file name has 1 to {MAX_NAME} characters")
     if set(name) & set("/\\") or name in (".", "..") or not name.isprintable():
         raise Invalid.of("file_name", "not_a_name", "A file name, without any folders")
     return name
-
-
-def _describe(name: str, *, inline: bool) -> str:
-    """A Content-Disposition, by RFC 6266: the name in the form that takes any letter."""
-    return f"{'inline' if inline else 'attachment'}; filename*=utf-8''{quote(name, safe='')}"

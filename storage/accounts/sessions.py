@@ -86,6 +86,19 @@ async def list_live_sessions(
     return list(page), total
 
 
+async def list_sessions_after(
+    db: AsyncSession, user_id: int, *, after: int, limit: int
+) -> list[Session]:
+    """A person's sessions, also those that ended and are still kept, by id."""
+    rows = await db.scalars(
+        select(Session)
+        .where(Session.user_id == user_id, Session.id > after)
+        .order_by(Session.id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 async def end_sessions(
     db: AsyncSession, user_id: int, *, only: int | None = None, but: int | None = None
 ) -> list[int]:

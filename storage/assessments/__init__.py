@@ -11,7 +11,13 @@ from storage.assessments.alerts import (
     lock_alert,
     update_alert,
 )
-from storage.assessments.drafts import delete_draft, find_draft, keep_draft, lock_draft
+from storage.assessments.drafts import (
+    delete_draft,
+    find_draft,
+    keep_draft,
+    list_drafts_after,
+    lock_draft,
+)
 from storage.assessments.forms import (
     Form,
     Item,
@@ -29,6 +35,7 @@ from storage.assessments.forms import (
     has_results,
     last_number,
     list_codes,
+    list_own_forms_after,
     list_tests,
     load_form,
     load_items,
@@ -46,6 +53,7 @@ from storage.assessments.results import (
     list_latest,
     list_outlines,
     list_results,
+    list_results_after,
 )
 from storage.assessments.tables import (
     Alert,
@@ -104,9 +112,12 @@ __all__ = [
     "list_admins",
     "list_alerts",
     "list_codes",
+    "list_drafts_after",
     "list_latest",
     "list_outlines",
+    "list_own_forms_after",
     "list_results",
+    "list_results_after",
     "list_tests",
     "load_alerts",
     "load_form",

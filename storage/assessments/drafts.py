@@ -35,6 +35,20 @@ async def find_draft(
     return None if row is None else (row[0], row[1])
 
 
+async def list_drafts_after(
+    db: AsyncSession, user_id: int, *, after: int, limit: int
+) -> list[tuple[Draft, TestVersion]]:
+    """A person's drafts by test."""
+    rows = await db.execute(
+        select(Draft, TestVersion)
+        .join(TestVersion, TestVersion.id == Draft.version_id)
+        .where(Draft.user_id == user_id, Draft.test_id > after)
+        .order_by(Draft.test_id)
+        .limit(limit)
+    )
+    return [(draft, version) for draft, version in rows]
+
+
 async def keep_draft(
     db: AsyncSession, draft: Draft, version_id: int, answers: list[Any], now: datetime
 ) -> None:

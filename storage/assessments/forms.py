@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.assessments.tables import (
@@ -269,6 +269,26 @@ async def load_items(db: AsyncSession, version_ids: Collection[int]) -> dict[int
 
 async def load_form(db: AsyncSession, test: Test, version: TestVersion) -> Form:
     return Form(test, version, (await load_items(db, [version.id]))[version.id])
+
+
+async def list_own_forms_after(
+    db: AsyncSession, author_id: int, *, after: tuple[int, int], limit: int
+) -> list[Form]:
+    """What somebody has written, by test and the version's number."""
+    rows = await db.execute(
+        select(Test, TestVersion)
+        .join(TestVersion, TestVersion.test_id == Test.id)
+        .where(
+            Test.author_id == author_id,
+            Test.id >= after[0],
+            tuple_(TestVersion.test_id, TestVersion.number) > after,
+        )
+        .order_by(TestVersion.test_id, TestVersion.number)
+        .limit(limit)
+    )
+    found = [(test, version) for test, version in rows]
+    items = await load_items(db, [version.id for _, version in found])
+    return [Form(test, version, items[version.id]) for test, version in found]
 
 
 async def list_tests(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -88,6 +88,17 @@ async def list_results(
         .limit(limit)
     )
     return [Found(*row) for row in rows], total
+
+
+async def list_results_after(
+    db: AsyncSession, user_id: int, *, after: tuple[datetime, int] | None, limit: int
+) -> list[Found]:
+    """A person's results by (created_at, id)."""
+    wanted = _found().where(Result.user_id == user_id)
+    if after is not None:
+        wanted = wanted.where(tuple_(Result.created_at, Result.id) > after)
+    rows = await db.execute(wanted.order_by(Result.created_at, Result.id).limit(limit))
+    return [Found(*row) for row in rows]
 
 
 async def list_latest(

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, String, delete, func, or_, select, update
+from sqlalchemy import Index, String, delete, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
@@ -124,6 +124,22 @@ async def list_pairs(
         .limit(limit)
     )
     return [Pair(*row) for row in rows], total
+
+
+async def list_pairs_after(
+    db: AsyncSession, user_id: int, *, after: tuple[int, int], limit: int
+) -> list[Pair]:
+    """A person's relations by (psychologist_id, patient_id)."""
+    rows = await db.execute(
+        _pairs()
+        .where(
+            or_(Relation.psychologist_id == user_id, Relation.patient_id == user_id),
+            tuple_(Relation.psychologist_id, Relation.patient_id) > after,
+        )
+        .order_by(Relation.psychologist_id, Relation.patient_id)
+        .limit(limit)
+    )
+    return [Pair(*row) for row in rows]
 
 
 async def is_active(db: AsyncSession, psychologist_id: int, patient_id: int) -> bool:

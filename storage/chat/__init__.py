@@ -15,6 +15,7 @@ from storage.chat.reading import (
     list_partners,
     list_unread,
     list_views,
+    list_views_after,
 )
 from storage.chat.tables import (
     Attachment,
@@ -70,6 +71,7 @@ __all__ = [
     "list_partners",
     "list_unread",
     "list_views",
+    "list_views_after",
     "lock_talks",
     "mark_delivered",
     "mark_read",

@@ -129,6 +129,14 @@ async def list_views(
     return [View(*row) for row in rows], total
 
 
+async def list_views_after(db: AsyncSession, user_id: int, *, after: int, limit: int) -> list[View]:
+    """A person's chats by id."""
+    rows = await db.execute(
+        _views(user_id).where(Member.chat_id > after).order_by(Member.chat_id).limit(limit)
+    )
+    return [View(*row) for row in rows]
+
+
 async def list_messages(db: AsyncSession, chat_id: int, first: int, last: int) -> list[Message]:
     """The messages from seq `first` to seq `last`, ascending."""
     return list(

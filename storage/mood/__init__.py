@@ -7,6 +7,7 @@ from storage.mood.entries import (
     find_entry,
     get_revision,
     list_entries,
+    list_entries_after,
     remove_entry,
 )
 from storage.mood.statistics import (
@@ -37,6 +38,7 @@ __all__ = [
     "get_revision",
     "list_days",
     "list_entries",
+    "list_entries_after",
     "list_figures",
     "remove_entry",
 ]

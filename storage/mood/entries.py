@@ -1,10 +1,10 @@
 """Entries of diaries: added, found, listed, removed."""
 
 import secrets
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.database import insert
@@ -79,3 +79,15 @@ async def list_entries(
         .limit(limit)
     )
     return list(rows), total
+
+
+async def list_entries_after(
+    db: AsyncSession, user_id: int, *, after: tuple[date, datetime, int] | None, limit: int
+) -> list[Entry]:
+    """A person's entries by (local_date, at, id)."""
+    place = tuple_(Entry.local_date, Entry.at, Entry.id)
+    wanted = select(Entry).where(Entry.user_id == user_id)
+    if after is not None:
+        wanted = wanted.where(place > after)
+    rows = await db.scalars(wanted.order_by(Entry.local_date, Entry.at, Entry.id).limit(limit))
+    return list(rows)

@@ -173,6 +173,19 @@ async def list_notifications(
     return list(rows), total
 
 
+async def list_notifications_after(
+    db: AsyncSession, user_id: int, *, after: int, limit: int
+) -> list[Notification]:
+    """A person's feed by id."""
+    rows = await db.scalars(
+        select(Notification)
+        .where(Notification.user_id == user_id, Notification.id > after, Notification.in_app)
+        .order_by(Notification.id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 async def owns_notification(db: AsyncSession, user_id: int, notification_id: int) -> bool:
     return (
         await db.scalar(

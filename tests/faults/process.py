@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 PATIENCE = 60.0
@@ -47,10 +48,6 @@ class Process:
         return self._popen.pid
 
     def start(self) -> None:
-        def die_with_parent() -> None:
-            # Whatever ends the run, also a kill, ends what it started.
-            _libc.prctl(_PR_SET_PDEATHSIG, self._dies_by)
-
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 self.command,
@@ -63,7 +60,7 @@ class Process:
                 user=self._user,
                 group=pwd.getpwnam(self._user).pw_gid if self._user else None,
                 extra_groups=[] if self._user else None,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - the child runs one system call
+                preexec_fn=partial(die_with_parent, self._dies_by),  # noqa: PLW1509 - the child runs one system call
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -94,6 +91,11 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
+
+
+def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    """Whatever ends the run, also a kill, is to end what it started."""
+    _libc.prctl(_PR_SET_PDEATHSIG, by)
 
 
 async def wait_until(

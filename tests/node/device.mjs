@@ -1,4 +1,4 @@
-// A device: the official client on two namespaces, with what it was told kept in order.
+// A device: the official client on some namespaces, with what it was told kept in order.
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { Manager } from "socket.io-client";
@@ -7,30 +7,34 @@ export const NAMESPACES = ["/chat", "/notifications"];
 export const PATIENCE = 10_000;
 
 export class Device {
-  constructor(url, token, transport) {
+  constructor(url, token, transport, { namespaces = NAMESPACES, ...options } = {}) {
+    this.token = token;
+    this.namespaces = namespaces;
     this.told = [];
+    this.history = []; // all that was ever numbered
     this.left = {};
-    this.positions = { "/chat": {}, "/notifications": {} };
+    this.joined = Object.fromEntries(namespaces.map((name) => [name, 0]));
+    this.positions = Object.fromEntries(namespaces.map((name) => [name, {}]));
     this.news = new EventEmitter();
     // Without `transports` the client does what it does by default: polls, then moves over.
     const transports = transport === "upgrade" ? {} : { transports: [transport] };
-    this.manager = new Manager(url, { autoConnect: false, ...transports });
+    this.manager = new Manager(url, { autoConnect: false, ...transports, ...options });
     this.manager.on("open", () => {
       this.openedWith = this.transport;
       this.manager.engine.on("upgrade", () => this.news.emit("news"));
     });
-    this.sockets = Object.fromEntries(NAMESPACES.map((name) => [name, this.#join(name, token)]));
+    this.sockets = Object.fromEntries(namespaces.map((name) => [name, this.#join(name)]));
   }
 
   get transport() {
     return this.manager.engine.transport.name;
   }
 
-  /** Join both namespaces, from where this device stopped; what was told from now on counts. */
+  /** Join all namespaces, from where this device stopped; what was told from now on counts. */
   async connect() {
     this.told = [];
     for (const socket of Object.values(this.sockets)) socket.connect();
-    await Promise.all(NAMESPACES.map((name) => this.hear("stream:ready", { namespace: name })));
+    await Promise.all(this.namespaces.map((name) => this.hear("stream:ready", { namespace: name })));
   }
 
   disconnect() {
@@ -71,14 +75,18 @@ export class Device {
     });
   }
 
-  #join(namespace, token) {
+  #join(namespace) {
     const position = this.positions[namespace];
-    const socket = this.manager.socket(namespace, { auth: (give) => give({ token, ...position }) });
+    const socket = this.manager.socket(namespace, { auth: (give) => give({ token: this.token, ...position }) });
     socket.onAny((event, data, meta) => {
-      if (event === "stream:ready") Object.assign(position, { after: data.from, epoch: data.epoch });
+      if (event === "stream:ready") {
+        Object.assign(position, { after: data.from, epoch: data.epoch });
+        this.joined[namespace] += 1;
+      }
       if ("seq" in meta) {
         assert.equal(meta.seq, position.after + 1, `${namespace} ${event} is out of order`);
         position.after = meta.seq;
+        this.history.push({ namespace, event, data, meta });
       }
       assert.match(meta.at, /Z$/);
       this.told.push({ namespace, event, data, meta });
@@ -89,7 +97,8 @@ export class Device {
       this.news.emit("news");
     });
     socket.on("connect_error", (error) => {
-      console.error(`${namespace} was refused: ${error.message} ${JSON.stringify(error.data)}`);
+      // Without data nobody has answered: the server is not there, and the client tries again.
+      if (error.data) console.error(`${namespace} was refused: ${JSON.stringify(error.data)}`);
     });
     return socket;
   }

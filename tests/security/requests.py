@@ -43,9 +43,12 @@ def list_paths(scene: Scene) -> dict[str, str]:
         "her face": scene.things.face_id,
     }
     return {
-        f"GET /uploads/{{upload_id:\\d+}}{rest}, {which}": f"/uploads/{upload_id}{rest}"
-        for which, upload_id in files.items()
-        for rest in ("", "/thumbnail")
+        r"GET /account/exports/{export_id:\d+}": f"/account/exports/{scene.things.export_id}",
+        **{
+            f"GET /uploads/{{upload_id:\\d+}}{rest}, {which}": f"/uploads/{upload_id}{rest}"
+            for which, upload_id in files.items()
+            for rest in ("", "/thumbnail")
+        },
     }
 
 
@@ -62,6 +65,7 @@ def _write_account(scene: Scene, who: str) -> Requests:
         "device:remove": {"token": scene.things.device_token},
         "session:list": {},
         "session:end": {"session_id": scene.things.session_id},
+        "export:list": {},
     }
 
 

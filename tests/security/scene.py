@@ -1,6 +1,7 @@
 """Anna and Boris with all their things, and everybody who is not to see them."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import uuid4
 
 from handlers import notifications
@@ -8,7 +9,7 @@ from handlers.accounts import people
 from handlers.accounts.declared import mail_recovery
 from handlers.accounts.payloads import RecoveryMail
 from server.context import Caller, Context
-from storage import goals
+from storage import accounts, goals
 from storage.accounts import Role, Status
 from storage.notifications import NewNotification
 from storage.outbox import DeadJob
@@ -42,6 +43,7 @@ class Things:
     loose_id: int
     face_id: int
     loose_face_id: int
+    export_id: int
     goal: Aim
     notification_id: int
     entry_id: int
@@ -170,6 +172,7 @@ async def add_things(talk: Talk) -> Things:
         loose_id=loose["id"],
         face_id=face["id"],
         loose_face_id=loose_face["id"],
+        export_id=await add_archive(server, anna),
         goal=await add_aim(server, anna, name),
         notification_id=await notify(server, anna),
         entry_id=await write_entry(server, anna),
@@ -208,6 +211,20 @@ async def add_aim(server: Instance, person: Person, name: str) -> Aim:
         (loose[0], loose[1]),
         suggestions,
     )
+
+
+async def add_archive(server: Instance, person: Person) -> int:
+    """An export, as if a worker had made it yesterday."""
+    content = server.runtime.settings.data_dir / "archive"
+    content.write_text(plant("archive", "anna"))
+    async with Context.open(server.runtime) as ctx:
+        times = {"now": ctx.now - timedelta(days=1), "expires_at": ctx.now + timedelta(days=7)}
+        new = await accounts.add_export(ctx.db, person.id, place="of anna", **times)
+        export = await accounts.begin_export(ctx.db, new.id)
+        assert export is not None
+        await accounts.finish_export(ctx.db, export, size=1, sha256="", **times)
+    await server.runtime.blobs.put(export.blob_key, content, "application/zip")
+    return export.id
 
 
 async def suggest(

@@ -87,6 +87,7 @@ TABLE = r"""
 /account device:remove          anna   404      404     404           404     404      404    404
 /account session:list           anna   own      own     own           own     own      own    own
 /account session:end            anna   404      404     404           404     404      404    404
+/account export:list            anna   own      own     own           own     own      own    own
 
 /chat chat:open                 boris  403      403     403           403     403      403    403
 /chat chat:list                 boris  own      own     own           own     403      403    403
@@ -192,6 +193,7 @@ GET /uploads/{upload_id:\d+}/thumbnail, of a goal     anna   404   404   404   4
 GET /uploads/{upload_id:\d+}, her face                anna   404   404   404   404   404   404   404
 GET /uploads/{upload_id:\d+}/thumbnail, of a message  boris  404   404   404   404   404   404   404
 GET /uploads/{upload_id:\d+}/thumbnail, unused        anna   404   404   404   404   404   404   404
+GET /account/exports/{export_id:\d+}                  anna   404   404   404   404   404   404   404
 GET /uploads/{upload_id:\d+}/thumbnail, her face      anna   404   404   404   404   404   404   404
 """
 
@@ -204,6 +206,7 @@ WITHOUT_IDS = {
     "POST /auth/reset-password",
     "POST /auth/token",
     "PUT /account/password",
+    "POST /account/export",
     "GET /auth/google/login",
     "GET /auth/google/callback",
     "GET /unsubscribe",

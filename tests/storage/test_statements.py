@@ -17,6 +17,7 @@ from server.contract import by_name
 from storage.accounts import Role
 from tests.backend import SCALED
 from tests.diaries import days_ago, start_diary
+from tests.exports import take_along
 from tests.goals import add_goal, add_stages, ask
 from tests.instance import Instance, Person
 from tests.questionnaires import GAD7, PHQ9, SPACE, submit
@@ -216,6 +217,13 @@ async def test_goals_cost_the_same_however_many(
     expect(await counter.count((person, "/goals reminder:list", {})), 2)
     expect(await counter.count((person, "/goals achievement:list", {})), 3)
     expect(await counter.count((person, "/goals goal:archive", mine)), 13)
+
+
+async def test_listing_exports(server: Instance, counter: Counter) -> None:
+    person = await server.add_person()
+    await take_along(server, person)
+
+    expect(await counter.count((person, "/account export:list", {"limit": 100})), 2)
 
 
 async def test_completing_a_stage(server: Instance, counter: Counter) -> None:
