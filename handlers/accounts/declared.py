@@ -1,6 +1,13 @@
 """What accounts tell people and leave for later."""
 
-from handlers.accounts.payloads import Digest, RecoveryMail, Registered, Settings, User
+from handlers.accounts.payloads import (
+    Digest,
+    Expire,
+    RecoveryMail,
+    Registered,
+    Settings,
+    User,
+)
 from server.contract import Namespace
 from server.outgoing import Queue
 
@@ -14,3 +21,4 @@ settings_updated = account.push(
 mail_recovery = account.job("accounts.mail_recovery", RecoveryMail, queue=Queue.MAIL)
 send_digest = account.job("accounts.digest", Digest)
 welcome = account.job("accounts.welcome", Registered)
+expire = account.job("accounts.expire", Expire)

@@ -1,0 +1,101 @@
+"""Leaving: accounts that are put aside for a while, and accounts that are erased."""
+
+from storage.leaving.acquaintances import find_chats, list_acquaintances, list_admins
+from storage.leaving.belongings import (
+    blank_person,
+    blank_sessions,
+    delete_belongings,
+    delete_credentials,
+    delete_invitations,
+    lock_leaver,
+)
+from storage.leaving.copies import (
+    LoggedCopy,
+    ReplyCopy,
+    delete_jobs,
+    list_jobs,
+    list_logged,
+    list_notified,
+    list_replies,
+    list_things,
+    list_upload_ids,
+    rename_notified,
+    rewrite_logged,
+)
+from storage.leaving.departures import add_departure, get_departure, take_departure
+from storage.leaving.erasures import (
+    add_erasure,
+    finish_erasure,
+    forget_address,
+    get_erasure,
+    hold_step,
+    move_step,
+)
+from storage.leaving.legacy import (
+    blank_notes,
+    delete_alerts,
+    delete_draft_version,
+    list_guardians,
+    list_own_tests,
+)
+from storage.leaving.parting import (
+    Pairing,
+    empty_messages,
+    end_chat,
+    find_next_chat,
+    list_chat_ids,
+    lock_relations,
+    remove_member,
+)
+from storage.leaving.tables import Departure, Erasure, ErasureStep
+from storage.leaving.trail import list_deeds, list_deeds_of, rewrite_deeds
+
+__all__ = [
+    "Departure",
+    "Erasure",
+    "ErasureStep",
+    "LoggedCopy",
+    "Pairing",
+    "ReplyCopy",
+    "add_departure",
+    "add_erasure",
+    "blank_notes",
+    "blank_person",
+    "blank_sessions",
+    "delete_alerts",
+    "delete_belongings",
+    "delete_credentials",
+    "delete_draft_version",
+    "delete_invitations",
+    "delete_jobs",
+    "empty_messages",
+    "end_chat",
+    "find_chats",
+    "find_next_chat",
+    "finish_erasure",
+    "forget_address",
+    "get_departure",
+    "get_erasure",
+    "hold_step",
+    "list_acquaintances",
+    "list_admins",
+    "list_chat_ids",
+    "list_deeds",
+    "list_deeds_of",
+    "list_guardians",
+    "list_jobs",
+    "list_logged",
+    "list_notified",
+    "list_own_tests",
+    "list_replies",
+    "list_things",
+    "list_upload_ids",
+    "lock_leaver",
+    "lock_relations",
+    "move_step",
+    "remove_member",
+    "rename_notified",
+    "rewrite_deeds",
+    "rewrite_logged",
+    "take_departure",
+]
