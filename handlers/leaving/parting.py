@@ -14,7 +14,7 @@ from storage import care as relations
 from storage import chat as chats
 from storage import leaving
 from storage.accounts import Status
-from storage.care import RelationStatus
+from storage.care import Pair, RelationStatus
 from storage.leaving import Pairing
 from storage.leaving.parting import RELATIONS_CHUNK
 
@@ -37,30 +37,37 @@ async def part_relations(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved:
     They carry the name, so a list that a client keeps would go on showing it.
     """
     rows = await leaving.lock_relations(ctx.db, leaver.user_id, cursor)
-    for row in rows:
-        was = row.status
-        if was == RelationStatus.ACTIVE:
-            row.status, row.until = RelationStatus.ENDED, ctx.now
-        elif was == RelationStatus.INVITED:
-            row.status = RelationStatus.DECLINED
-        if leaver.is_first_round or row.status != was:
-            await ctx.db.flush()
-            await _tell_relation(ctx, leaver, row)
+    told = [row for row in rows if _end(ctx, row) or leaver.is_first_round]
+    await ctx.db.flush()
+    keys = [(row.psychologist_id, row.patient_id) for row in told]
+    for pair in await relations.get_pairs(ctx.db, keys):
+        await _tell_relation(ctx, leaver, pair)
     if len(rows) < RELATIONS_CHUNK:
-        return Moved(len(rows))
-    last = rows[-1]
-    return Moved(len(rows), [last.psychologist_id, last.patient_id])
+        return Moved(len(told))
+    return Moved(len(told), [rows[-1].psychologist_id, rows[-1].patient_id])
 
 
-async def _tell_relation(ctx: Context, leaver: Leaver, row: relations.Relation) -> None:
-    pair = await relations.get_pair(ctx.db, row.psychologist_id, row.patient_id)
-    other = pair.patient if row.psychologist_id == leaver.user_id else pair.psychologist
+def _end(ctx: Context, row: relations.Relation) -> bool:
+    """False when it was over before."""
+    if row.status == RelationStatus.ACTIVE:
+        row.status, row.until = RelationStatus.ENDED, ctx.now
+    elif row.status == RelationStatus.INVITED:
+        row.status = RelationStatus.DECLINED
+    else:
+        return False
+    return True
+
+
+async def _tell_relation(ctx: Context, leaver: Leaver, pair: Pair) -> None:
+    is_psychologist = pair.psychologist.id == leaver.user_id
+    other = pair.patient if is_psychologist else pair.psychologist
     if other.status == Status.ERASED:
         return
-    ended = row.status == RelationStatus.ENDED
-    push = relation_ended if ended else relation_declined
-    if not ended and other is pair.patient:
-        await read_subjects(ctx, [(other.id, f"relation:{leaver.user_id}")])
+    push = relation_ended
+    if pair.relation.status == RelationStatus.DECLINED:
+        push = relation_declined
+        if is_psychologist:
+            await read_subjects(ctx, [(other.id, f"relation:{leaver.user_id}")])
     ctx.push(push, Relation.of(pair, ctx.link), to=[other.id])
 
 

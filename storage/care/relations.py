@@ -1,11 +1,12 @@
 """Relations: who looks after whom."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, String, delete, func, or_, select, update
+from sqlalchemy import Index, String, delete, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
@@ -109,6 +110,17 @@ async def get_pair(db: AsyncSession, psychologist_id: int, patient_id: int) -> P
         )
     ).one()
     return Pair(*row)
+
+
+async def get_pairs(db: AsyncSession, keys: Collection[tuple[int, int]]) -> list[Pair]:
+    """The relations of these (psychologist, patient)."""
+    rows = await db.execute(
+        _pairs()
+        .where(tuple_(Relation.psychologist_id, Relation.patient_id).in_(keys))
+        .order_by(Relation.psychologist_id, Relation.patient_id),
+        execution_options={"populate_existing": True},
+    )
+    return [Pair(*row) for row in rows]
 
 
 async def list_pairs(
