@@ -139,12 +139,18 @@ async def go_round(
     leaver: Leaver,
     cursor: Cursor,
     redact_one: Callable[[int, Gone, Cursor], Awaitable[Moved]],
+    *,
+    also_erased: bool = False,
 ) -> Moved:
     """Go through some acquaintances; the cursor is one's id, and where to go on with their rows."""
     current, *after = cursor or [0]
     at_least = current if after else current + 1
     people = await leaving.list_acquaintances(
-        ctx.db, leaver.user_id, after=at_least - 1, limit=PEOPLE_CHUNK
+        ctx.db,
+        leaver.user_id,
+        after=at_least - 1,
+        limit=PEOPLE_CHUNK,
+        also_erased=also_erased,
     )
     if not people:
         return Moved(0)

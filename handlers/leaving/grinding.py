@@ -13,7 +13,7 @@ from handlers.leaving.legacy import (
 )
 from handlers.leaving.parting import blank_person, part_chats, part_relations
 from handlers.leaving.steps import Leaver, Step
-from handlers.leaving.trail import redact_deeds, redact_mentions
+from handlers.leaving.trail import redact_deeds, redact_mentions, redact_old_mentions
 from server import texts
 from server.context import Context
 from server.contract import Namespace
@@ -46,6 +46,7 @@ def list_stores(namespaces: Sequence[Namespace]) -> dict[str, Step]:
         "replies": copies.redact_replies,
         "audit": redact_deeds,
         "mentions": redact_mentions,
+        "old mentions": redact_old_mentions,
     }
 
 

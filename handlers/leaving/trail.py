@@ -1,5 +1,6 @@
 """The audit trail keeps what was done, by a pseudonym that leads to nobody."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from handlers.leaving.copies import go_round
@@ -29,15 +30,32 @@ async def redact_mentions(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved
     async def redact_person(user_id: int, gone: Gone, after: Cursor) -> Moved:
         (last,) = after or (0,)
         rows = await leaving.list_deeds_of(ctx.db, user_id, last)
-        changed = [
-            {"id": row.id, "detail": detail}
-            for row in rows
-            if (detail := replace(row.detail, leaver)) != row.detail
-        ]
-        await leaving.rewrite_deeds(ctx.db, changed)
-        return Moved(len(changed), [rows[-1].id] if len(rows) == PAGE else None)
+        count = await _replace_all(ctx, leaver, rows)
+        return Moved(count, [rows[-1].id] if len(rows) == PAGE else None)
 
-    return await go_round(ctx, leaver, cursor, redact_person)
+    return await go_round(ctx, leaver, cursor, redact_person, also_erased=True)
+
+
+async def redact_old_mentions(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved:
+    """The same in what those did who are erased too; the cursor is (pseudonym, id).
+
+    It comes behind: of two who leave at once, one's rows may just be changing names.
+    """
+    if not cursor and not await leaving.has_erased_acquaintances(ctx.db, leaver.user_id):
+        return Moved(0)
+    rows = await leaving.list_deeds_of_nobody(ctx.db, cursor)
+    count = await _replace_all(ctx, leaver, rows)
+    return Moved(count, [rows[-1].actor_id, rows[-1].id] if len(rows) == PAGE else None)
+
+
+async def _replace_all(ctx: Context, leaver: Leaver, rows: Sequence[AuditEntry]) -> int:
+    changed = [
+        {"id": row.id, "detail": detail}
+        for row in rows
+        if (detail := replace(row.detail, leaver)) != row.detail
+    ]
+    await leaving.rewrite_deeds(ctx.db, changed)
+    return len(changed)
 
 
 def rewrite(row: AuditEntry, leaver: Leaver) -> dict[str, Any]:

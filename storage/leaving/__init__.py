@@ -1,6 +1,11 @@
 """Leaving: accounts that are put aside for a while, and accounts that are erased."""
 
-from storage.leaving.acquaintances import find_chats, list_acquaintances, list_admins
+from storage.leaving.acquaintances import (
+    find_chats,
+    has_erased_acquaintances,
+    list_acquaintances,
+    list_admins,
+)
 from storage.leaving.belongings import (
     blank_person,
     blank_sessions,
@@ -48,7 +53,12 @@ from storage.leaving.parting import (
     remove_member,
 )
 from storage.leaving.tables import Departure, Erasure, ErasureStep
-from storage.leaving.trail import list_deeds, list_deeds_of, rewrite_deeds
+from storage.leaving.trail import (
+    list_deeds,
+    list_deeds_of,
+    list_deeds_of_nobody,
+    rewrite_deeds,
+)
 
 __all__ = [
     "Departure",
@@ -76,12 +86,14 @@ __all__ = [
     "forget_address",
     "get_departure",
     "get_erasure",
+    "has_erased_acquaintances",
     "hold_step",
     "list_acquaintances",
     "list_admins",
     "list_chat_ids",
     "list_deeds",
     "list_deeds_of",
+    "list_deeds_of_nobody",
     "list_guardians",
     "list_jobs",
     "list_logged",

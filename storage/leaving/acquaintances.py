@@ -16,26 +16,27 @@ OTHER = aliased(Relation)
 
 
 async def list_acquaintances(
-    db: AsyncSession, user_id: int, *, after: int, limit: int
+    db: AsyncSession, user_id: int, *, after: int, limit: int, also_erased: bool = False
 ) -> list[int]:
-    """The next people by id, whatever has become of them, to whose devices something went.
+    """The next people by id to whose devices something went, unless they are erased themselves.
 
     Those whom the person had anything to do with; admins, who are told of alerts; and others who
     look after the same patients, since they are told who settled an alert, and with which note.
     """
-    return list(
-        await db.scalars(
-            select(User.id)
-            .where(
-                User.id.in_(_find_all(user_id)),
-                User.id > after,
-                User.id != user_id,
-                User.status != Status.ERASED,
-            )
-            .order_by(User.id)
-            .limit(limit)
-        )
+    wanted = [User.id.in_(_find_all(user_id)), User.id > after, User.id != user_id]
+    if not also_erased:
+        wanted.append(User.status != Status.ERASED)
+    return list(await db.scalars(select(User.id).where(*wanted).order_by(User.id).limit(limit)))
+
+
+async def has_erased_acquaintances(db: AsyncSession, user_id: int) -> bool:
+    """Whether anybody of these is erased too."""
+    found = await db.scalar(
+        select(User.id)
+        .where(User.id.in_(_find_all(user_id)), User.id != user_id, User.status == Status.ERASED)
+        .limit(1)
     )
+    return found is not None
 
 
 def _find_all(user_id: int) -> Any:

@@ -73,7 +73,7 @@ async def finish_erasure(db: AsyncSession, erasure_id: int, now: datetime) -> No
         .where(mine)
         .group_by(ErasureStep.store)
     )
-    counts = {store: int(count) for store, count in sorted(map(tuple, rows)) if count}
+    counts = {store: int(count) for store, count in rows if count}
     await db.execute(
         update(Erasure)
         .where(Erasure.id == erasure_id)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.audit import AuditEntry
@@ -30,6 +30,15 @@ async def list_deeds_of(db: AsyncSession, actor_id: int, after: int) -> list[Aud
         .order_by(AuditEntry.id)
         .limit(PAGE)
     )
+    return list(rows)
+
+
+async def list_deeds_of_nobody(db: AsyncSession, after: Sequence[Any]) -> list[AuditEntry]:
+    """The next rows of what those did who are erased, by (pseudonym, id)."""
+    wanted = select(AuditEntry).where(AuditEntry.actor_id < 0)
+    if after:
+        wanted = wanted.where(tuple_(AuditEntry.actor_id, AuditEntry.id) > tuple(after))
+    rows = await db.scalars(wanted.order_by(AuditEntry.actor_id, AuditEntry.id).limit(PAGE))
     return list(rows)
 
 
