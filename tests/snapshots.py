@@ -106,6 +106,15 @@ def _replace_message(snapshot: Snapshot, told: Told, me: int) -> None:
     _settle(snapshot, chat_id, me)
 
 
+def _empty_messages(snapshot: Snapshot, told: Told, me: int) -> None:
+    """Of whoever is erased; it stands for as many deletions."""
+    chat_id, user_id = told.data["chat_id"], told.data["user_id"]
+    for message in snapshot["messages"][chat_id].values():
+        if message["sender_id"] == user_id:
+            message |= {"text": "", "attachments": [], "deleted": True}
+    _settle(snapshot, chat_id, me)
+
+
 def _deliver(snapshot: Snapshot, told: Told, me: int) -> None:
     move = told.data
     _reach(snapshot, move["chat_id"], move["user_id"], move["seq"], move["at"], ("delivered_at",))
@@ -179,7 +188,8 @@ def _change_patient(snapshot: Snapshot, told: Told, me: int) -> None:
         condition: Snapshot = {"last_mood": None, "last_results": [], "open_alerts": 0}
         snapshot["patients"][new["patient"]["id"]] = new | condition
     elif told.event == "relation:ended":
-        del snapshot["patients"][told.data["patient"]["id"]]
+        # Told again of what is over already, when one of the two is erased.
+        snapshot["patients"].pop(told.data["patient"]["id"], None)
 
 
 def _change_care(snapshot: Snapshot, told: Told, me: int) -> None:
@@ -213,6 +223,12 @@ def _read_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
             note["read_at"] = told.meta["at"]
             snapshot["total"] -= 1
     assert told.data["total"] == snapshot["total"]
+
+
+def _rename_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
+    for note in snapshot["notifications"]:
+        if note["id"] in told.data["notification_ids"]:
+            note["title"] = told.data["title"]
 
 
 def _put_entry(snapshot: Snapshot, told: Told, me: int) -> None:
@@ -279,6 +295,7 @@ def _put_achievements(snapshot: Snapshot, told: Told, me: int) -> None:
 FOLDS: dict[str, Fold] = {
     "chat:opened": _put_chat,
     "chat:closed": _put_chat,
+    "chat:erased": _empty_messages,
     "message:created": _put_message,
     "message:edited": _replace_message,
     "message:deleted": _replace_message,
@@ -301,6 +318,7 @@ FOLDS: dict[str, Fold] = {
     "notification:created": _put_notification,
     "notification:updated": _replace_notification,
     "notification:read": _read_notifications,
+    "notification:erased": _rename_notifications,
     "entry:added": _put_entry,
     "entry:updated": _put_entry,
     "entry:deleted": _remove_entry,
