@@ -24,6 +24,7 @@ AHEAD = timedelta(minutes=10)
 """When everything that was asked for is due."""
 
 VARYING = {
+    "erasures": {"pseudonym"},
     "goal_splits": {"attempts"},
     "notifications": {"id"},
     "outbox": {"id", "claims", "crashes", "error", "failures", "revision"},

@@ -68,9 +68,11 @@ async def grind(ctx: Context, erasure_id: int, round: int, stores: dict[str, Ste
 
 
 async def _take_step(ctx: Context, erasure_id: int, round: int, store: str, step: Step) -> bool:
-    checkpoint = await leaving.hold_step(ctx.db, erasure_id, round, store)
     erasure = await leaving.get_erasure(ctx.db, erasure_id)
-    if erasure is None or erasure.user_id is None or checkpoint.is_done:
+    if erasure is None or erasure.user_id is None:
+        return True
+    checkpoint = await leaving.hold_step(ctx.db, erasure_id, round, store)
+    if checkpoint.is_done:
         return True
     moved = await step(ctx, _describe(erasure, erasure.user_id, round), checkpoint.cursor)
     await leaving.move_step(ctx.db, checkpoint, moved.cursor, moved.count)
