@@ -204,6 +204,8 @@ WITHOUT_IDS = {
     "POST /auth/reset-password",
     "POST /auth/token",
     "PUT /account/password",
+    "DELETE /account",
+    "DELETE /account/data",
     "GET /auth/google/login",
     "GET /auth/google/callback",
     "GET /unsubscribe",
