@@ -23,14 +23,19 @@ from tests.unfinished import UNFINISHED
 AHEAD = timedelta(minutes=10)
 """When everything that was asked for is due."""
 
+SLACK = 4
+"""Steps that there may be fewer of: counts that changed are read one by one, or several together."""
+
 VARYING = {
-    "erasures": {"pseudonym"},
+    "audit": {"id"},
+    "erasures": {"id", "pseudonym"},
     "goal_splits": {"attempts"},
     "notifications": {"id"},
     "outbox": {"id", "claims", "crashes", "error", "failures", "revision"},
 }
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 NOTIFICATION = re.compile(r'"id":\d+,"type"')
+ERASURE = re.compile(r"'leaving\.(\w+)', '\d+', '(\w+)', '{\"erasure_id\":\d+}'")
 """What may differ between two runs that had the same effect."""
 
 Effect = dict[str, list[str]]
@@ -62,7 +67,8 @@ async def test_a_worker_killed_at_any_step_leaves_one_effect(
         async with databases.copy(backend) as place:
             first = await run(place, late=timedelta(0), die_at=step)
             second = await run(place, late=2 * LEASE)
-            assert (first.died, second.died) == (True, False)
+            assert not second.died
+            assert first.died or step > undisturbed.steps - SLACK
             assert await find_effect(place) == expected, f"killed at step {step}"
 
 
@@ -117,7 +123,8 @@ async def find_effect(place: Backend) -> Effect:
 
 def describe(row: Any) -> str:
     values = ["at some time" if isinstance(value, datetime) else value for value in row]
-    return NOTIFICATION.sub('"id":…,"type"', INSTANT.sub("at some time", repr(values)))
+    described = NOTIFICATION.sub('"id":…,"type"', INSTANT.sub("at some time", repr(values)))
+    return ERASURE.sub(r"'leaving.\1', '\2'", described)
 
 
 @asynccontextmanager

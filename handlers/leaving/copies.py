@@ -12,8 +12,8 @@ from server.calls import full_name
 from server.context import Context
 from server.contract import Namespace
 from server.payload import Payload
-from storage import leaving, replies
-from storage.leaving import LoggedCopy
+from storage import leaving
+from storage.leaving import LoggedCopy, ReplyCopy
 from storage.leaving.copies import CHUNK, JOBS_CHUNK
 from storage.outbox import DeadJob, Job
 
@@ -47,13 +47,12 @@ class Copies:
 
         async def redact_log(user_id: int, gone: Gone, after: Cursor) -> Moved:
             rows = await leaving.list_logged(ctx.db, user_id, _numbers(gone), after)
-            count = 0
-            for row in rows:
-                text = self.redact_entry(row, gone)
-                if text != row.data:
-                    await leaving.rewrite_logged(ctx.db, user_id, row.namespace, row.seq, text)
-                    count += 1
-            return Moved(count, [rows[-1].namespace, rows[-1].seq] if len(rows) == CHUNK else None)
+            changed = [
+                (row, text) for row in rows if (text := self.redact_entry(row, gone)) != row.data
+            ]
+            await leaving.rewrite_logs(ctx.db, user_id, changed)
+            last = rows[-1] if len(rows) == CHUNK else None
+            return Moved(len(changed), [last.namespace, last.seq] if last else None)
 
         return await go_round(ctx, leaver, cursor, redact_log)
 
@@ -66,18 +65,18 @@ class Copies:
 
         async def redact_person(user_id: int, gone: Gone, after: Cursor) -> Moved:
             rows = await leaving.list_replies(ctx.db, user_id, _numbers(gone), after)
-            count = 0
-            for row in rows:
-                answer = self._answers.get(row.event)
-                text = row.answer if answer is None else _redact_text(answer, row.answer, gone)
-                if text != row.answer:
-                    await replies.store_reply(ctx.db, user_id, row.event, row.client_ref, text)
-                    count += 1
-            return Moved(
-                count, [rows[-1].event, str(rows[-1].client_ref)] if len(rows) == CHUNK else None
-            )
+            changed = [
+                (row, text) for row in rows if (text := self.redact_answer(row, gone)) != row.answer
+            ]
+            await leaving.rewrite_replies(ctx.db, user_id, changed)
+            last = rows[-1] if len(rows) == CHUNK else None
+            return Moved(len(changed), [last.event, str(last.client_ref)] if last else None)
 
         return await go_round(ctx, leaver, cursor, redact_person)
+
+    def redact_answer(self, row: ReplyCopy, gone: Gone) -> str:
+        answer = self._answers.get(row.event)
+        return row.answer if answer is None else _redact_text(answer, row.answer, gone)
 
 
 async def redact_notifications(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved:

@@ -1,5 +1,7 @@
 """What somebody leaves behind: alerts and notes, tests, files, and all that is theirs alone."""
 
+from collections.abc import Collection
+
 from handlers.assessments import escalate
 from handlers.assessments.declared import alert_acknowledged, alert_resolved, alerts_erased
 from handlers.assessments.payloads import Alert, AlertsErased
@@ -9,7 +11,7 @@ from handlers.uploads import discard
 from server.context import Context
 from storage import assessments as tests
 from storage import leaving
-from storage.assessments import AlertStatus, TestStatus
+from storage.assessments import AlertStatus
 from storage.leaving.legacy import CHUNK
 
 FILES_CHUNK = 100
@@ -20,7 +22,7 @@ async def forget_alerts(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved:
     ids = await leaving.delete_alerts(ctx.db, leaver.user_id)
     if not ids:
         return Moved(0)
-    told = await _list_told(ctx, [leaver.user_id])
+    told = (await _list_told(ctx, [leaver.user_id]))[leaver.user_id]
     for alert_id in ids:
         ctx.cancel(escalate, key=str(alert_id))
     await read_subjects(ctx, [(one, f"alert:{alert_id}") for one in told for alert_id in ids])
@@ -31,28 +33,20 @@ async def forget_alerts(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved:
 async def forget_notes(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved:
     """Alerts about others stay settled, without what the leaver noted."""
     rows = await leaving.blank_notes(ctx.db, leaver.user_id)
-    for raised in await tests.load_alerts(ctx.db, [row.id for row in rows]) if rows else ():
+    if not rows:
+        return Moved(0)
+    told = await _list_told(ctx, {row.patient_id for row in rows})
+    for raised in await tests.load_alerts(ctx.db, [row.id for row in rows]):
         is_resolved = raised.alert.status == AlertStatus.RESOLVED
         push = alert_resolved if is_resolved else alert_acknowledged
-        told = await _list_told(ctx, [raised.patient.id])
-        ctx.push(
-            push, Alert.of(raised, ctx.link), to=[one for one in told if one != leaver.user_id]
-        )
+        ctx.push(push, Alert.of(raised, ctx.link), to=told[raised.patient.id])
     return Moved(len(rows), [] if len(rows) == CHUNK else None)
 
 
 async def forget_tests(ctx: Context, leaver: Leaver, cursor: Cursor) -> Moved:
     """The leaver's own tests: those that others have answered stay, retired, of no author."""
-    ids = await leaving.list_own_tests(ctx.db, leaver.user_id)
-    for test_id in ids:
-        test = await tests.lock_test(ctx.db, test_id)
-        if test is None:
-            continue
-        if not await tests.has_results(ctx.db, test_id):
-            await tests.delete_test(ctx.db, test_id)
-            continue
-        await leaving.delete_draft_version(ctx.db, test_id)
-        await tests.update_test(ctx.db, test_id, status=TestStatus.RETIRED, author_id=None)
+    ids = await leaving.lock_own_tests(ctx.db, leaver.user_id)
+    await leaving.disown_tests(ctx.db, ids)
     return Moved(len(ids), [] if len(ids) == CHUNK else None)
 
 
@@ -68,7 +62,8 @@ async def forget_belongings(ctx: Context, leaver: Leaver, cursor: Cursor) -> Mov
     return Moved(count, None if was_all else [])
 
 
-async def _list_told(ctx: Context, patient_ids: list[int]) -> list[int]:
-    """Who was told of these people's alerts, or may have been."""
+async def _list_told(ctx: Context, patient_ids: Collection[int]) -> dict[int, list[int]]:
+    """Who was told of each of these people's alerts, or may have been."""
     guardians = await leaving.list_guardians(ctx.db, patient_ids)
-    return sorted({*guardians, *await leaving.list_admins(ctx.db)})
+    admins = await leaving.list_admins(ctx.db)
+    return {patient_id: sorted({*some, *admins}) for patient_id, some in guardians.items()}

@@ -25,7 +25,8 @@ from storage.leaving.copies import (
     list_things,
     list_upload_ids,
     rename_notified,
-    rewrite_logged,
+    rewrite_logs,
+    rewrite_replies,
 )
 from storage.leaving.departures import add_departure, get_departure, take_departure
 from storage.leaving.erasures import (
@@ -39,9 +40,9 @@ from storage.leaving.erasures import (
 from storage.leaving.legacy import (
     blank_notes,
     delete_alerts,
-    delete_draft_version,
+    disown_tests,
     list_guardians,
-    list_own_tests,
+    lock_own_tests,
 )
 from storage.leaving.parting import (
     Pairing,
@@ -75,9 +76,9 @@ __all__ = [
     "delete_alerts",
     "delete_belongings",
     "delete_credentials",
-    "delete_draft_version",
     "delete_invitations",
     "delete_jobs",
+    "disown_tests",
     "empty_messages",
     "end_chat",
     "find_chats",
@@ -98,16 +99,17 @@ __all__ = [
     "list_jobs",
     "list_logged",
     "list_notified",
-    "list_own_tests",
     "list_replies",
     "list_things",
     "list_upload_ids",
     "lock_leaver",
+    "lock_own_tests",
     "lock_relations",
     "move_step",
     "remove_member",
     "rename_notified",
     "rewrite_deeds",
-    "rewrite_logged",
+    "rewrite_logs",
+    "rewrite_replies",
     "take_departure",
 ]

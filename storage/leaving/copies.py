@@ -47,15 +47,18 @@ async def list_logged(
     return [LoggedCopy(*row) for row in rows]
 
 
-async def rewrite_logged(
-    db: AsyncSession, user_id: int, namespace: str, seq: int, data: str
+async def rewrite_logs(
+    db: AsyncSession, user_id: int, rows: Collection[tuple[LoggedCopy, str]]
 ) -> None:
-    """Let an entry say something else, in its place."""
-    await db.execute(
-        update(LogEntry)
-        .where(LogEntry.user_id == user_id, LogEntry.namespace == namespace, LogEntry.seq == seq)
-        .values(data=data)
-    )
+    """Let entries say something else, each in its place."""
+    if rows:
+        await db.execute(
+            update(LogEntry),
+            [
+                {"user_id": user_id, "namespace": row.namespace, "seq": row.seq, "data": data}
+                for row, data in rows
+            ],
+        )
 
 
 async def list_replies(
@@ -71,6 +74,24 @@ async def list_replies(
         )
     rows = await db.execute(wanted.order_by(Reply.event, Reply.client_ref).limit(CHUNK))
     return [ReplyCopy(*row) for row in rows]
+
+
+async def rewrite_replies(
+    db: AsyncSession, user_id: int, rows: Collection[tuple[ReplyCopy, str]]
+) -> None:
+    if rows:
+        await db.execute(
+            update(Reply),
+            [
+                {
+                    "user_id": user_id,
+                    "event": row.event,
+                    "client_ref": row.client_ref,
+                    "answer": answer,
+                }
+                for row, answer in rows
+            ],
+        )
 
 
 async def list_notified(

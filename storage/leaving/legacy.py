@@ -2,11 +2,18 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts import Status, User
-from storage.assessments import Alert, Test, TestVersion, VersionStatus
+from storage.assessments import (
+    Alert,
+    Result,
+    Test,
+    TestStatus,
+    TestVersion,
+    VersionStatus,
+)
 from storage.care import Relation
 
 CHUNK = 20
@@ -19,16 +26,18 @@ async def delete_alerts(db: AsyncSession, patient_id: int) -> list[int]:
     return sorted(rows)
 
 
-async def list_guardians(db: AsyncSession, patient_ids: Collection[int]) -> list[int]:
-    """Who looks, or looked, after these people, and has not left for good."""
-    rows = await db.scalars(
-        select(Relation.psychologist_id)
+async def list_guardians(db: AsyncSession, patient_ids: Collection[int]) -> dict[int, list[int]]:
+    """Who looks, or looked, after each of these people, and has not left for good."""
+    rows = await db.execute(
+        select(Relation.patient_id, Relation.psychologist_id)
         .join(User, User.id == Relation.psychologist_id)
         .where(Relation.patient_id.in_(patient_ids), User.status != Status.ERASED)
-        .order_by(Relation.psychologist_id)
-        .distinct()
+        .order_by(Relation.patient_id, Relation.psychologist_id)
     )
-    return list(rows)
+    guardians: dict[int, list[int]] = {patient_id: [] for patient_id in patient_ids}
+    for patient_id, psychologist_id in rows:
+        guardians[patient_id].append(psychologist_id)
+    return guardians
 
 
 async def blank_notes(db: AsyncSession, user_id: int) -> list[Alert]:
@@ -58,17 +67,25 @@ async def blank_notes(db: AsyncSession, user_id: int) -> list[Alert]:
     return sorted(rows, key=lambda alert: alert.id)
 
 
-async def list_own_tests(db: AsyncSession, author_id: int) -> list[int]:
+async def lock_own_tests(db: AsyncSession, author_id: int) -> list[int]:
+    """Some of the tests that somebody wrote; nobody answers them meanwhile."""
     rows = await db.scalars(
-        select(Test.id).where(Test.author_id == author_id).order_by(Test.id).limit(CHUNK)
+        select(Test.id)
+        .where(Test.author_id == author_id)
+        .order_by(Test.id)
+        .limit(CHUNK)
+        .with_for_update()
     )
     return list(rows)
 
 
-async def delete_draft_version(db: AsyncSession, test_id: int) -> None:
-    """Delete what of a test nobody but its author has seen."""
+async def disown_tests(db: AsyncSession, test_ids: Collection[int]) -> None:
+    """Delete tests that nobody has answered; others stay, retired, with what was answered."""
+    mine = Test.id.in_(test_ids)
+    await db.execute(delete(Test).where(mine, ~exists().where(Result.test_id == Test.id)))
     await db.execute(
         delete(TestVersion).where(
-            TestVersion.test_id == test_id, TestVersion.status == VersionStatus.DRAFT
+            TestVersion.test_id.in_(test_ids), TestVersion.status == VersionStatus.DRAFT
         )
     )
+    await db.execute(update(Test).where(mine).values(status=TestStatus.RETIRED, author_id=None))

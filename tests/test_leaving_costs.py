@@ -1,0 +1,102 @@
+"""What it costs to erase somebody: statements by the chunk, and none that waits for all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import event
+
+from handlers.leaving import grinding
+from storage.accounts import Role
+from storage.leaving import parting
+from tests.conftest import StartInstance
+from tests.diaries import days_ago, start_diary
+from tests.instance import Instance
+from tests.leavers import FOR_EVER, leave
+from tests.questionnaires import PHQ9, submit
+from tests.security.planted import plant
+from tests.talks import Talk, start_talk
+from tests.traces import do_jobs, find_words
+
+SOON = timedelta(minutes=1)
+AT_ONCE, IN_THE_FIRST_ROUND = 11, 157
+
+
+@pytest.fixture
+async def server(start: StartInstance) -> Instance:
+    return await start(jobs=False)
+
+
+@contextmanager
+def note_statements(server: Instance) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        # Those who look for jobs are not asked to by anybody.
+        if not statement.startswith(("BEGIN", "UPDATE outbox")):
+            statements.append(" ".join(statement.split()))
+
+    engine = server.runtime.database.writer.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+async def live(server: Instance, days: int) -> Talk:
+    """On each of these days somebody writes, notes, answers and edits."""
+    await server.add_person(Role.ADMIN)
+    talk = await start_talk(server)
+    diary = await start_diary(server, talk.patient)
+    for number in range(1, days + 1):
+        sent = await talk.send(talk.patient, plant("text", "anna"))
+        await talk.ask(talk.psychologist, "message:read", seq=sent["seq"])
+        await diary.add_on(days_ago(number), note=plant("diary", "anna"))
+        await server.ask(talk.patient, "/goals", "goal:create", {"title": plant("goal", "anna")})
+        again = {"user_id": talk.patient.id, "client_ref": str(uuid4())}
+        await server.ask(talk.psychologist, "/chat", "chat:open", again)
+        await submit(server, talk.patient, PHQ9, [1] * 8 + [0])
+    return talk
+
+
+# Elsewhere a server looks for what it missed over the same connections.
+@pytest.mark.embedded
+@pytest.mark.parametrize("days", [1, 15])
+async def test_erasing_costs_the_same_however_much_there_is(server: Instance, days: int) -> None:
+    talk = await live(server, days)
+
+    with note_statements(server) as asked:
+        assert (await leave(server, talk.patient, FOR_EVER))[0] == 202
+    assert len(asked) == AT_ONCE, "\n".join(asked)
+    with note_statements(server) as ground:
+        await do_jobs(server, "leaving.erase", ahead=SOON)
+
+    listed = "\n".join(text[:150] for text in ground)
+    assert len(ground) == IN_THE_FIRST_ROUND, f"{len(ground)} statements:\n{listed}"
+    assert not await find_words(server, ["-anna"])
+
+
+async def test_many_chunks_come_to_the_same_end(
+    server: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With chunks of a few, and a job that makes way after each."""
+    monkeypatch.setattr(parting, "MESSAGES_CHUNK", 2)
+    monkeypatch.setattr("storage.leaving.copies.CHUNK", 2)
+    monkeypatch.setattr("handlers.leaving.copies.CHUNK", 2)
+    monkeypatch.setattr("storage.leaving.copies.JOBS_CHUNK", 2)
+    monkeypatch.setattr("handlers.leaving.copies.JOBS_CHUNK", 2)
+    monkeypatch.setattr("storage.leaving.belongings.CHUNK", 5)
+    monkeypatch.setattr("storage.leaving.trail.CHUNK", 2)
+    monkeypatch.setattr("handlers.leaving.trail.CHUNK", 2)
+    monkeypatch.setattr("handlers.leaving.copies.PEOPLE_CHUNK", 1)
+    monkeypatch.setattr(grinding, "PORTION", 0.05)
+    talk = await live(server, 5)
+    assert (await leave(server, talk.patient, FOR_EVER))[0] == 202
+
+    await do_jobs(server, "leaving.erase", ahead=SOON)
+
+    assert not await find_words(server, ["-anna"])
+    texts = [(one["text"], one["deleted"]) for one in await talk.history(talk.psychologist)]
+    assert texts == [("", True)] * 5
