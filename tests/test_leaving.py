@@ -1,13 +1,16 @@
 """Leaving for a while: nothing is lost, and nobody gets in; and who may leave at all."""
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession
 from sqlalchemy import select, update
 
+from handlers.notifications import write_link
 from server.context import Context
 from server.errors import NotFound
 from storage.accounts import Role, Session, Status, User
@@ -273,3 +276,23 @@ async def test_the_receipt_is_the_last_letter(server: Instance) -> None:
     folder = server.runtime.settings.data_dir / "outbox"
     (letter,) = [p for p in folder.rglob("*.eml") if person.email in p.read_text()]
     assert str(-receipt.pseudonym) in letter.read_text()
+
+
+async def test_letters_from_before_lead_nowhere(server: Instance) -> None:
+    person = await server.add_person(with_password=True)
+    await server.request("POST", "/auth/forgot-password", {"email": person.email})
+
+    async def find_token() -> str:
+        folder = server.runtime.settings.data_dir / "outbox"
+        text = "".join(path.read_text() for path in folder.rglob("*.eml")).replace("=\n", "")
+        found = re.search(r"token=(?:3D)?([0-9a-f]{64,})", text)
+        return found[1] if found else ""
+
+    token = await eventually(find_token, "a letter")
+    async with Context.open(server.runtime) as ctx:
+        out = urlsplit(write_link(ctx, person.id, "message"))
+    assert (await leave(server, person, FOR_EVER, PASSWORD))[0] == 202
+
+    body = {"token": token, "password": "another password"}
+    assert (await server.request("POST", "/auth/reset-password", body))[0] == 422
+    assert (await server.request("POST", f"{out.path}?{out.query}"))[0] == 404

@@ -1,6 +1,6 @@
 """What it costs to erase somebody: statements by the chunk, and none that waits for all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -9,9 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
-from handlers.leaving import grinding
 from storage.accounts import Role
-from storage.leaving import parting
 from tests.conftest import StartInstance
 from tests.diaries import days_ago, start_diary
 from tests.instance import Instance
@@ -19,7 +17,14 @@ from tests.leavers import FOR_EVER, leave
 from tests.questionnaires import PHQ9, submit
 from tests.security.planted import plant
 from tests.talks import Talk, start_talk
-from tests.traces import do_jobs, find_words
+from tests.traces import (
+    check_streams,
+    do_jobs,
+    find_number,
+    find_words,
+    list_words,
+    make_traces,
+)
 
 SOON = timedelta(minutes=1)
 AT_ONCE, IN_THE_FIRST_ROUND = 11, 157
@@ -78,25 +83,48 @@ async def test_erasing_costs_the_same_however_much_there_is(server: Instance, da
     assert not await find_words(server, ["-anna"])
 
 
-async def test_many_chunks_come_to_the_same_end(
-    server: Instance, monkeypatch: pytest.MonkeyPatch
+SMALL = {
+    "storage.leaving.parting.RELATIONS_CHUNK": 1,
+    "handlers.leaving.parting.RELATIONS_CHUNK": 1,
+    "storage.leaving.parting.MESSAGES_CHUNK": 2,
+    "storage.leaving.legacy.CHUNK": 1,
+    "handlers.leaving.legacy.CHUNK": 1,
+    "handlers.leaving.legacy.FILES_CHUNK": 1,
+    "storage.leaving.belongings.CHUNK": 5,
+    "storage.leaving.copies.CHUNK": 2,
+    "handlers.leaving.copies.CHUNK": 2,
+    "storage.leaving.copies.JOBS_CHUNK": 2,
+    "handlers.leaving.copies.JOBS_CHUNK": 2,
+    "handlers.leaving.copies.PEOPLE_CHUNK": 1,
+    "storage.leaving.trail.CHUNK": 2,
+    "handlers.leaving.trail.CHUNK": 2,
+    "storage.leaving.trail.PAGE": 2,
+    "handlers.leaving.trail.PAGE": 2,
+    "handlers.leaving.grinding.PORTION": 0.1,
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("names", [["anna"], ["boris", "anna"]])
+async def test_chunks_of_a_few_come_to_the_same_end(
+    server: Instance, monkeypatch: pytest.MonkeyPatch, names: Sequence[str]
 ) -> None:
-    """With chunks of a few, and a job that makes way after each."""
-    monkeypatch.setattr(parting, "MESSAGES_CHUNK", 2)
-    monkeypatch.setattr("storage.leaving.copies.CHUNK", 2)
-    monkeypatch.setattr("handlers.leaving.copies.CHUNK", 2)
-    monkeypatch.setattr("storage.leaving.copies.JOBS_CHUNK", 2)
-    monkeypatch.setattr("handlers.leaving.copies.JOBS_CHUNK", 2)
-    monkeypatch.setattr("storage.leaving.belongings.CHUNK", 5)
-    monkeypatch.setattr("storage.leaving.trail.CHUNK", 2)
-    monkeypatch.setattr("handlers.leaving.trail.CHUNK", 2)
-    monkeypatch.setattr("handlers.leaving.copies.PEOPLE_CHUNK", 1)
-    monkeypatch.setattr(grinding, "PORTION", 0.05)
-    talk = await live(server, 5)
-    assert (await leave(server, talk.patient, FOR_EVER))[0] == 202
+    """And a job that makes way after each."""
+    for name, size in SMALL.items():
+        monkeypatch.setattr(name, size)
+    scene = await make_traces(server)
+    for name in names:
+        leaver = await server.sign_in(scene.owners[name].email)
+        assert (await leave(server, leaver, FOR_EVER))[0] == 202
 
-    await do_jobs(server, "leaving.erase", ahead=SOON)
+        await do_jobs(server, "leaving.erase", ahead=SOON)
 
-    assert not await find_words(server, ["-anna"])
-    texts = [(one["text"], one["deleted"]) for one in await talk.history(talk.psychologist)]
-    assert texts == [("", True)] * 5
+        # The address is kept for the receipt, and what did it for the rest of its round.
+        words = list(list_words(leaver, name))
+        found = [one for one in await find_words(server, words) if "erasures.email" not in one]
+        assert not found, "\n".join(found)
+        found = [
+            one for one in await find_number(server, leaver.id) if "erasures.user_id" not in one
+        ]
+        assert not found, "\n".join(found)
+    await check_streams(server)

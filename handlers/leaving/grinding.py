@@ -46,7 +46,7 @@ def list_stores(namespaces: Sequence[Namespace]) -> dict[str, Step]:
         "replies": copies.redact_replies,
         "audit": redact_deeds,
         "mentions": redact_mentions,
-        "old mentions": redact_old_mentions,
+        "old_mentions": redact_old_mentions,
     }
 
 
