@@ -174,6 +174,23 @@ async def test_colleagues_are_told_that_a_note_is_gone(server: Instance) -> None
     assert "I have called them." not in str(late.told)
 
 
+async def test_an_admin_leaves_no_note_behind_either(server: Instance) -> None:
+    first, second = [await server.add_person(Role.ADMIN) for _ in range(2)]
+    device = await server.connect(second, SPACE)
+    await submit(server, await server.add_person(), PHQ9, [0] * 8 + [1])
+    raised = (await device.wait_for("alert:raised", namespace=SPACE)).data
+    settled = {"alert_id": raised["id"], "note": "I have called them."}
+    await server.ask(first, SPACE, "alert:resolve", settled)
+
+    await erase(server, first)
+
+    told = (await device.wait_for("alert:resolved", namespace=SPACE, count=2)).data
+    assert (told["note"], told["resolved_by"]) == (None, first.id)
+    late = await server.connect(second, SPACE, after=0)
+    await catch_up(late)
+    assert "I have called them." not in str(late.told)
+
+
 async def test_an_answered_test_outlives_its_author(server: Instance) -> None:
     psychologist, patient = await server.connect_pair()
     answered = await publish_test(server, psychologist)
