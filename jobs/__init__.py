@@ -1,6 +1,16 @@
 """What happens later: every declared job has its function here."""
 
-from jobs import accounts, assessments, care, goals, notifications, upkeep, uploads
+from jobs import accounts, assessments, care, goals, leaving, notifications, upkeep, uploads
 from jobs.perform import JOBS
 
-__all__ = ["JOBS", "accounts", "assessments", "care", "goals", "notifications", "upkeep", "uploads"]
+__all__ = [
+    "JOBS",
+    "accounts",
+    "assessments",
+    "care",
+    "goals",
+    "leaving",
+    "notifications",
+    "upkeep",
+    "uploads",
+]

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select,
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.accounts import User
+from storage.accounts import MAY_SIGN_IN, User
 from storage.schema import NEVER_REUSED, Key, Table, UserId
 
 SWEEP_CHUNK = 200
@@ -66,9 +66,16 @@ class NewUpload:
 async def reserve_upload(
     db: AsyncSession, new: NewUpload, *, quota: int, now: datetime
 ) -> Upload | None:
-    """A row for bytes that are yet to be stored, or None when its owner has no room for them."""
+    """A row for bytes that are yet to be stored, or None when its owner has no room for them.
+
+    The file may have been on its way for an hour: whoever has left meanwhile has no room at all.
+    """
     # Whoever uploads two files at once has room for both or waits here.
-    await db.execute(select(User.id).where(User.id == new.owner_id).with_for_update(key_share=True))
+    status = await db.scalar(
+        select(User.status).where(User.id == new.owner_id).with_for_update(key_share=True)
+    )
+    if status not in MAY_SIGN_IN:
+        return None
     used = await db.scalar(
         select(func.coalesce(func.sum(Upload.size), 0)).where(Upload.owner_id == new.owner_id)
     )
@@ -91,8 +98,12 @@ async def reserve_upload(
     return upload
 
 
-async def mark_stored(db: AsyncSession, upload_id: int, now: datetime) -> None:
-    await db.execute(update(Upload).where(Upload.id == upload_id).values(stored_at=now))
+async def mark_stored(db: AsyncSession, upload_id: int, now: datetime) -> bool:
+    """False when the upload is gone."""
+    marked = await db.scalar(
+        update(Upload).where(Upload.id == upload_id).values(stored_at=now).returning(Upload.id)
+    )
+    return marked is not None
 
 
 async def mark_thumbnail(db: AsyncSession, upload_id: int, now: datetime) -> bool:

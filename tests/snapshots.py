@@ -117,6 +117,15 @@ def _replace_message(snapshot: Snapshot, told: Told, me: int) -> None:
     _settle(snapshot, chat_id, me)
 
 
+def _empty_messages(snapshot: Snapshot, told: Told, me: int) -> None:
+    """Of whoever is erased; it stands for as many deletions."""
+    chat_id, user_id = told.data["chat_id"], told.data["user_id"]
+    for message in snapshot["messages"][chat_id].values():
+        if message["sender_id"] == user_id:
+            message |= {"text": "", "attachments": [], "deleted": True}
+    _settle(snapshot, chat_id, me)
+
+
 def _deliver(snapshot: Snapshot, told: Told, me: int) -> None:
     move = told.data
     _reach(snapshot, move["chat_id"], move["user_id"], move["seq"], move["at"], ("delivered_at",))
@@ -190,7 +199,8 @@ def _change_patient(snapshot: Snapshot, told: Told, me: int) -> None:
         condition: Snapshot = {"last_mood": None, "last_results": [], "open_alerts": 0}
         snapshot["patients"][new["patient"]["id"]] = new | condition
     elif told.event == "relation:ended":
-        del snapshot["patients"][told.data["patient"]["id"]]
+        # Told again of what is over already, when one of the two is erased.
+        snapshot["patients"].pop(told.data["patient"]["id"], None)
 
 
 def _change_care(snapshot: Snapshot, told: Told, me: int) -> None:
@@ -237,6 +247,12 @@ def _put_profile(snapshot: Snapshot, told: Told, me: int) -> None:
 def _put_export(snapshot: Snapshot, told: Told, me: int) -> None:
     assert told.data["id"] not in {export["id"] for export in snapshot["exports"]}
     snapshot["exports"].insert(0, deepcopy(told.data))
+
+
+def _rename_notifications(snapshot: Snapshot, told: Told, me: int) -> None:
+    for note in snapshot["notifications"]:
+        if note["id"] in told.data["notification_ids"]:
+            note["title"] = told.data["title"]
 
 
 def _put_entry(snapshot: Snapshot, told: Told, me: int) -> None:
@@ -303,6 +319,7 @@ def _put_achievements(snapshot: Snapshot, told: Told, me: int) -> None:
 FOLDS: dict[str, Fold] = {
     "chat:opened": _put_chat,
     "chat:closed": _put_chat,
+    "chat:erased": _empty_messages,
     "message:created": _put_message,
     "message:edited": _replace_message,
     "message:deleted": _replace_message,
@@ -328,6 +345,7 @@ FOLDS: dict[str, Fold] = {
     "notification:created": _put_notification,
     "notification:updated": _replace_notification,
     "notification:read": _read_notifications,
+    "notification:erased": _rename_notifications,
     "entry:added": _put_entry,
     "entry:updated": _put_entry,
     "entry:deleted": _remove_entry,

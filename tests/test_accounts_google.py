@@ -271,3 +271,28 @@ async def test_a_server_without_a_provider_has_no_such_routes(start: StartInstan
     for path in (LOGIN, "/auth/google/callback?state=x&code=y"):
         status, answer = await server.request("GET", path)
         assert (status, answer["error"]["code"]) == (404, "not_found")
+
+
+async def test_who_has_left_comes_back_with_google_too(server: Instance, browser: Browser) -> None:
+    before = (await sign_in(browser)).body
+    body = {"password": None}
+    token = before["access_token"]
+    status, _ = await server.request("DELETE", "/account", body, token=token)
+    assert status == 204
+
+    after = await sign_in(browser)
+
+    assert (after.status, after.body["user"]) == (200, before["user"])
+
+
+async def test_who_was_erased_begins_anew(server: Instance, browser: Browser) -> None:
+    before = (await sign_in(browser)).body
+    body = {"password": None}
+    token = before["access_token"]
+    status, _ = await server.request("DELETE", "/account/data", body, token=token)
+    assert status == 202
+
+    after = await sign_in(browser)
+
+    assert after.status == 200
+    assert after.body["user"]["id"] > before["user"]["id"]

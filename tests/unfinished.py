@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from handlers.accounts import people
 from jobs.perform import perform
@@ -11,11 +12,13 @@ from jobs.upkeep import plan_upkeep
 from server.context import Context
 from storage import accounts
 from storage.accounts import Role
+from storage.leaving import Departure
 from storage.outbox import Job
 from tests.exports import ask_for_export
 from tests.files import upload
 from tests.goals import add_goal, add_stages, complete
 from tests.instance import PASSWORD, Instance
+from tests.leavers import AWHILE, FOR_EVER, leave
 from tests.questionnaires import PHQ9, submit
 from tests.stand_ins.letters import ask_for_letter
 from tests.stand_ins.waiting import set_clock
@@ -136,11 +139,11 @@ async def let_holders_be_counted(server: Instance) -> None:
     await plan_upkeep(server.runtime)
 
 
-async def perform_job(server: Instance, name: str) -> None:
-    """Do the jobs of this name, which are due within minutes."""
+async def perform_job(server: Instance, name: str, ahead: timedelta = timedelta(minutes=4)) -> None:
+    """Do the jobs of this name, which are due by then."""
     async with server.runtime.database.session(write=False) as db:
         waiting = list(await db.scalars(select(Job.id).where(Job.job == name)))
-    await set_clock(server, ahead=timedelta(minutes=4))
+    await set_clock(server, ahead=ahead)
     for job_id in waiting:
         await perform(server.runtime, job_id)
     await set_clock(server, ahead=timedelta(0))
@@ -154,9 +157,45 @@ async def leave_an_alert_open(server: Instance) -> None:
     await set_clock(server, ahead=timedelta(0))
 
 
+async def leave_for_good(server: Instance) -> None:
+    """With all sorts of things, also in the hands of others."""
+    talk = await write_to_somebody_offline(server)
+    leaver = talk.patient
+    for _ in range(2):
+        file = await upload(server, leaver)
+        sent = {"client_ref": str(uuid4()), "text": "", "upload_ids": [file["id"]]}
+        await talk.ask(leaver, "message:send", **sent)
+    await server.add_person(Role.ADMIN)
+    await submit(server, leaver, PHQ9, [0] * 8 + [1])
+    goal = await add_goal(server, leaver)
+    await server.ask(leaver, "/goals", "reminder:set", {"goal_id": goal["id"], "times": ["08:00"]})
+    assert (await leave(server, leaver, FOR_EVER))[0] == 202
+
+
+async def erase_once(server: Instance) -> None:
+    await leave_for_good(server)
+    await perform_job(server, "leaving.erase")
+
+
+async def erase_twice(server: Instance) -> None:
+    await erase_once(server)
+    await perform_job(server, "leaving.erase_again", ahead=timedelta(minutes=8))
+
+
+async def let_a_departure_expire(server: Instance) -> None:
+    person = await server.add_person()
+    assert (await leave(server, person, AWHILE))[0] == 204
+    async with Context.open(server.runtime) as ctx:
+        long_ago = ctx.now - timedelta(days=31)
+        await ctx.db.execute(update(Departure).values(at=long_ago))
+        late = update(Job).where(Job.job == "accounts.expire")
+        await ctx.db.execute(late.values(due_at=long_ago, wake_at=long_ago))
+
+
 UNFINISHED: dict[str, Arrange] = {
     "accounts.digest": ask_for_a_digest,
     "accounts.export": ask_for_everything,
+    "accounts.expire": let_a_departure_expire,
     "accounts.mail_recovery": ask_for_recovery,
     "accounts.welcome": register_an_invited_person,
     "assessments.escalate": leave_an_alert_open,
@@ -164,6 +203,9 @@ UNFINISHED: dict[str, Arrange] = {
     "goals.ask_model": ask_for_stages,
     "goals.count_holders": let_holders_be_counted,
     "goals.remind": let_a_reminder_fall_due,
+    "leaving.erase": leave_for_good,
+    "leaving.erase_again": erase_once,
+    "leaving.mail_receipt": erase_twice,
     "notifications.announce": write_to_somebody_offline,
     "notifications.mail": write_to_somebody_offline,
     "notifications.mail_digest": leave_digest_mail_undone,

@@ -1,7 +1,14 @@
 """What accounts tell people and leave for later."""
 
 from handlers.accounts.export_payloads import Export, MakeExport
-from handlers.accounts.payloads import Digest, RecoveryMail, Registered, Settings, User
+from handlers.accounts.payloads import (
+    Digest,
+    Expire,
+    RecoveryMail,
+    Registered,
+    Settings,
+    User,
+)
 from server.contract import Namespace
 from server.outgoing import Queue
 
@@ -25,3 +32,4 @@ welcome = account.job("accounts.welcome", Registered)
 make_export = account.job(
     "accounts.export", MakeExport, queue=Queue.EXPORTS, timeout=EXPORT_TIMEOUT
 )
+expire = account.job("accounts.expire", Expire)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from handlers.accounts.declared import account, welcome
 from handlers.accounts.payloads import GoogleCallback, Registered, Session
+from handlers.accounts.returning import come_back
 from handlers.accounts.signin import ADDRESS_RATE, end_sessions, open_session
 from server.bodies import Cookie, Redirect, Reply
 from server.context import Context
@@ -13,7 +14,7 @@ from server.errors import BadCredentials, NotFound
 from server.payload import Nothing
 from server.services import Attempt, OpenIdProvider, Person
 from storage import accounts
-from storage.accounts import MAY_SIGN_IN, Role, Status
+from storage.accounts import Role, Status
 
 PROVIDER = "google"
 COOKIE = "google_attempt"
@@ -51,8 +52,8 @@ async def finish_google(ctx: Context, request: GoogleCallback) -> Reply[Session]
     if not secrets.compare_digest(attempt.state.encode(), request.state.encode()):
         raise BadCredentials
     person = await google.fetch_person(attempt, request.code, _redirect_uri(ctx))
-    user = await _find_or_add(ctx, person)
-    if user.status not in MAY_SIGN_IN:
+    user = await come_back(ctx, await _find_or_add(ctx, person))
+    if user is None:
         raise BadCredentials
     session = await open_session(ctx, user)
     return Reply(session.body, cookies=(Cookie(COOKIE, "", COOKIE_PATH, max_age=0),))

@@ -1,7 +1,7 @@
 """What accounts look like on the wire."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -59,6 +59,10 @@ DeviceToken = Annotated[
 ]
 
 
+ShownStatus = Literal[Status.ACTIVE, Status.PENDING, Status.BLOCKED, Status.DEACTIVATED]
+"""Whoever is erased has no account to be shown."""
+
+
 class Frequency(StrEnum):
     DAILY = "daily"
     WEEKLY = "weekly"
@@ -77,7 +81,7 @@ class User(Payload):
     email: str
     name: str
     role: Role
-    status: Status
+    status: ShownStatus
     locale: str
     time_zone: str
     avatar_url: str | None
@@ -91,7 +95,7 @@ class User(Payload):
             email=row.email,
             name=row.name,
             role=Role(row.role),
-            status=Status(row.status),
+            status=cast("ShownStatus", Status(row.status)),
             locale=row.locale,
             time_zone=row.time_zone,
             avatar_url=link_avatar(row, link),
@@ -285,6 +289,12 @@ class RecoveryMail(Payload):
 
 class Digest(Payload):
     """The job: a summary of what is unread, and the next one planned."""
+
+    user_id: Id
+
+
+class Expire(Payload):
+    """The job: a deactivated account that nobody came back to is erased."""
 
     user_id: Id
 

@@ -18,6 +18,7 @@ from server.errors import NotFound
 from server.limits import Rate
 from server.payload import Nothing, Page
 from storage import accounts
+from storage.accounts import Status
 
 READ_RATE = Rate(60, per=10)
 CHANGE_RATE = Rate(20, per=10)
@@ -33,7 +34,7 @@ async def get_profile(ctx: Context, request: Nothing) -> User:
 async def update_profile(ctx: Context, request: UpdateProfile) -> User:
     """Change the profile; what is left out stays as it is.
 
-    Raises: invalid.
+    Raises: invalid, not_found.
     """
     changes = request.model_dump(exclude={"client_ref", "avatar_upload_id"}, exclude_none=True)
     if "avatar_upload_id" in request.model_fields_set:
@@ -41,6 +42,9 @@ async def update_profile(ctx: Context, request: UpdateProfile) -> User:
     if not changes:
         return User.of(await access_user(ctx, ctx.user.id), ctx.link)
     row = await accounts.update_user(ctx.db, ctx.user.id, **changes)
+    if row.status == Status.ERASED:
+        # This was under way when they left.
+        raise NotFound
     if request.time_zone is not None:
         plan_digest(ctx, row)
         await move(ctx, row)

@@ -13,6 +13,7 @@ from handlers.accounts.payloads import (
     Session,
     User,
 )
+from handlers.accounts.returning import come_back
 from server.auth import hash_token, new_id, new_token
 from server.bodies import Cookie, Reply
 from server.context import Context
@@ -21,7 +22,7 @@ from server.errors import BadCredentials, EmailTaken, Error, Unauthenticated
 from server.limits import Rate
 from server.payload import Nothing
 from storage import accounts
-from storage.accounts import MAY_SIGN_IN, RefreshToken, Role, Status
+from storage.accounts import RefreshToken, Role, Status
 
 REFRESH_COOKIE = "refresh_token"
 COOKIE_PATH = "/auth"
@@ -62,6 +63,8 @@ async def register(ctx: Context, request: Register) -> Session:
 async def login(ctx: Context, request: Login) -> Reply[Session]:
     """Sign in. An unknown address gets the same answer in the same time as a wrong password.
 
+    An account that was deactivated less than 30 days ago is in use again.
+
     Raises: bad_credentials, rate_limited.
     """
     await ctx.throttle(ACCOUNT_RATE, "login", request.email)
@@ -69,11 +72,13 @@ async def login(ctx: Context, request: Login) -> Reply[Session]:
         user = await accounts.find_user(work.db, request.email)
     stored = user.password_hash if user else None
     is_right = await ctx.runtime.passwords.verify(request.password, stored)
-    if user is None or not is_right or user.status not in MAY_SIGN_IN:
-        async with ctx.work() as work:
+    async with ctx.work() as work:
+        admitted = await come_back(work, user) if user is not None and is_right else None
+        if admitted is None:
             work.audit("account.sign_in_refused", subject_id=user.id if user else None)
+    if admitted is None:
         raise BadCredentials
-    return await open_session(ctx, user, in_cookie=request.cookie)
+    return await open_session(ctx, admitted, in_cookie=request.cookie)
 
 
 @account.route("POST", "/auth/refresh", roles=PUBLIC, rate=ADDRESS_RATE)

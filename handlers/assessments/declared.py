@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from handlers import notifications
-from handlers.assessments.payloads import Alert, Draft, Escalate, Result
+from handlers.assessments.payloads import Alert, AlertsErased, Draft, Escalate, Result
 from server.contract import Namespace
 from server.limits import Rate
 from server.outgoing import Queue
@@ -31,6 +31,9 @@ alert_raised = assessments.push(
 )
 alert_acknowledged = assessments.push("alert:acknowledged", Alert, "Somebody looks after an alert.")
 alert_resolved = assessments.push("alert:resolved", Alert, "What an alert asked for was done.")
+alerts_erased = assessments.push(
+    "alert:erased", AlertsErased, "Alerts are gone: their patient erased the account."
+)
 
 escalate = assessments.job("assessments.escalate", Escalate, queue=Queue.GENERAL)
 

@@ -54,6 +54,12 @@ async def close_chat(ctx: Context, psychologist_id: int, patient_id: int) -> Non
         await _tell_both(ctx, chat_closed, chat_id, (psychologist_id, patient_id))
 
 
+async def describe_for(ctx: Context, chat_id: int, user_id: int) -> Chat | None:
+    """The chat as one of its members sees it."""
+    view = await chats.get_view(ctx.db, chat_id, user_id)
+    return None if view is None else await _describe(ctx, view)
+
+
 async def access_chat(ctx: Context, chat_id: int) -> View:
     """The chat as this person sees it. Raises: NotFound."""
     view = await chats.get_view(ctx.db, chat_id, ctx.user.id)
@@ -87,6 +93,6 @@ async def _tell_both(
     ctx: Context, push: Push[Chat], chat_id: int, member_ids: tuple[int, int]
 ) -> None:
     for user_id in member_ids:
-        view = await chats.get_view(ctx.db, chat_id, user_id)
-        if view is not None:
-            ctx.push(push, await _describe(ctx, view), to=[user_id])
+        described = await describe_for(ctx, chat_id, user_id)
+        if described is not None:
+            ctx.push(push, described, to=[user_id])

@@ -1,6 +1,6 @@
 """What chats tell people."""
 
-from handlers.chat.payloads import Chat, MarkerMoved, Message, Presence, Typing
+from handlers.chat.payloads import Chat, ChatErased, MarkerMoved, Message, Presence, Typing
 from server.contract import Namespace
 from server.limits import Rate
 from storage.accounts import Role
@@ -12,6 +12,9 @@ chat = Namespace("/chat", "Conversations between a psychologist and a patient.")
 
 chat_opened = chat.push("chat:opened", Chat, "A chat was made, or opened again.")
 chat_closed = chat.push("chat:closed", Chat, "The relation ended: the chat is history now.")
+chat_erased = chat.push(
+    "chat:erased", ChatErased, "All messages of one of the two are empty and count as deleted."
+)
 message_created = chat.push(
     "message:created", Message, "A message; with it its sender has read everything before it."
 )

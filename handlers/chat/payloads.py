@@ -98,6 +98,13 @@ class Chat(Payload):
         )
 
 
+class ChatErased(Payload):
+    """Whoever is erased: each of their messages has no text and no files now, and is `deleted`."""
+
+    chat_id: Id
+    user_id: Id
+
+
 class OpenChat(Change):
     user_id: Id
 

@@ -4,6 +4,7 @@ from handlers.notifications.payloads import (
     Announce,
     DigestMail,
     Notification,
+    NotificationsErased,
     NotificationsRead,
     PushToDevice,
 )
@@ -24,6 +25,10 @@ notification_updated = notifications.push(
 )
 notifications_read = notifications.push(
     "notification:read", NotificationsRead, "Notifications were read, here or elsewhere."
+)
+
+notifications_erased = notifications.push(
+    "notification:erased", NotificationsErased, "Whom notifications told of is there no more."
 )
 
 announce = notifications.job("notifications.announce", Announce, queue=Queue.PUSH)

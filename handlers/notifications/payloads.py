@@ -36,6 +36,13 @@ class NotificationsRead(Payload):
     total: int
 
 
+class NotificationsErased(Payload):
+    """These have another title now."""
+
+    notification_ids: list[Id]
+    title: str
+
+
 class UnreadTotal(Payload):
     total: int
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from handlers.uploads.declared import make_thumbnail, uploads
 from handlers.uploads.inspection import Inspected, inspect
-from handlers.uploads.keeping import discard
+from handlers.uploads.keeping import discard, forget_bytes
 from handlers.uploads.locating import locate
 from handlers.uploads.payloads import AddUpload, GetUpload, MakeThumbnail, Upload
 from handlers.uploads.purposes import MAX_SIZE, RULES, find_limit, may_read
@@ -53,8 +53,10 @@ async def add_upload(ctx: Context, request: AddUpload, file: Received) -> Upload
         async with ctx.work() as work:
             await discard(work, [row.id])
         raise
-    await files.mark_stored(ctx.db, row.id, ctx.now)
-    if row.width:
+    if not await files.mark_stored(ctx.db, row.id, ctx.now):
+        # Its owner has left meanwhile, and its bytes may have been removed before these came.
+        forget_bytes(ctx, [row])
+    elif row.width:
         ctx.enqueue(make_thumbnail, MakeThumbnail(upload_id=row.id), key=str(row.id))
     return Upload.of(row, ctx.link)
 

@@ -3,6 +3,7 @@
 from handlers.accounts import mail_recovery, welcome
 from handlers.accounts.payloads import RecoveryMail, Registered
 from handlers.accounts.recovery import RESET_LIFETIME
+from handlers.accounts.returning import MAY_COME_BACK
 from handlers.care import claim_invitations
 from jobs.perform import implements
 from server import texts
@@ -10,7 +11,6 @@ from server.auth import hash_token
 from server.context import Context
 from server.services import Mail
 from storage import accounts
-from storage.accounts import MAY_SIGN_IN
 
 
 @implements(mail_recovery)
@@ -20,7 +20,7 @@ async def send_recovery(ctx: Context, payload: RecoveryMail) -> None:
     token = ctx.runtime.tokens.derive("reset", ctx.caller.request_id, payload.email)
     async with ctx.work() as work:
         user = await accounts.find_user(work.db, payload.email)
-        if user is None or user.status not in MAY_SIGN_IN:
+        if user is None or user.status not in MAY_COME_BACK:
             return
         await accounts.add_reset_token(
             work.db, hash_token(token), user.id, ctx.now + RESET_LIFETIME

@@ -24,12 +24,15 @@ class Status(StrEnum):
     PENDING = "pending"
     BLOCKED = "blocked"
     DEACTIVATED = "deactivated"
+    ERASED = "erased"
 
 
 MAY_SIGN_IN = (Status.ACTIVE, Status.PENDING)
 
 
 class User(Table):
+    """A person. Of one who is erased the row stays, blank, for what others have of them."""
+
     __tablename__ = "users"
     __table_args__ = (
         UniqueConstraint("oauth_provider", "oauth_subject"),

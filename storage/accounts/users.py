@@ -36,11 +36,15 @@ class Named(NamedTuple):
 
 
 async def get_user(db: AsyncSession, user_id: int) -> User | None:
-    return await db.get(User, user_id)
+    """A person; whoever is erased is none any more, though others' rows refer to theirs."""
+    user = await db.get(User, user_id)
+    return None if user is None or user.status == Status.ERASED else user
 
 
 async def find_user(db: AsyncSession, email: str) -> User | None:
-    return (await db.scalars(select(User).where(User.email == email))).one_or_none()
+    return (
+        await db.scalars(select(User).where(User.email == email, User.status != Status.ERASED))
+    ).one_or_none()
 
 
 async def find_named(db: AsyncSession, user_ids: Collection[int]) -> dict[int, Named]:

@@ -1,5 +1,6 @@
 """Relations: who looks after whom."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -109,6 +110,17 @@ async def get_pair(db: AsyncSession, psychologist_id: int, patient_id: int) -> P
         )
     ).one()
     return Pair(*row)
+
+
+async def get_pairs(db: AsyncSession, keys: Collection[tuple[int, int]]) -> list[Pair]:
+    """The relations of these (psychologist, patient)."""
+    rows = await db.execute(
+        _pairs()
+        .where(tuple_(Relation.psychologist_id, Relation.patient_id).in_(keys))
+        .order_by(Relation.psychologist_id, Relation.patient_id),
+        execution_options={"populate_existing": True},
+    )
+    return [Pair(*row) for row in rows]
 
 
 async def list_pairs(

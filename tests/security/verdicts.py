@@ -207,6 +207,8 @@ WITHOUT_IDS = {
     "POST /auth/token",
     "PUT /account/password",
     "POST /account/export",
+    "DELETE /account",
+    "DELETE /account/data",
     "GET /auth/google/login",
     "GET /auth/google/callback",
     "GET /unsubscribe",

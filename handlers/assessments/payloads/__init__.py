@@ -2,6 +2,7 @@
 
 from handlers.assessments.payloads.alerts import (
     Alert,
+    AlertsErased,
     Escalate,
     ListAlerts,
     SettleAlert,
@@ -41,6 +42,7 @@ from handlers.assessments.payloads.tests import (
 
 __all__ = [
     "Alert",
+    "AlertsErased",
     "Answer",
     "ChangeTest",
     "CompareResults",

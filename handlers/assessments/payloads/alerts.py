@@ -64,6 +64,12 @@ class Alert(Payload):
         )
 
 
+class AlertsErased(Payload):
+    """These are gone, with whatever they were about."""
+
+    alert_ids: list[Id]
+
+
 class Escalate(Payload):
     """The job: nobody has acknowledged this alert in time, after so many times before."""
 
