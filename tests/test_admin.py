@@ -13,7 +13,7 @@ from handlers.admin import STEP, drop_jobs, retry_jobs
 from jobs.perform import perform
 from server.context import Context
 from server.outgoing import Job as Declared
-from server.outgoing import Value
+from server.outgoing import Queue, Value
 from storage import outbox
 from storage.accounts import Role
 from storage.audit import AuditEntry
@@ -238,7 +238,7 @@ async def test_the_backlog_tells_what_is_due_in_each_queue(server: Instance, adm
 
     assert backlog["dead"] == 1
     queues = {one["queue"]: one for one in backlog["queues"]}
-    assert set(queues) == {"general", "push", "mail", "files", "ai"}
+    assert set(queues) == {queue.value for queue in Queue}
     assert queues["mail"] == {"queue": "mail", "due": 0, "oldest": None}
     assert queues["general"]["due"] == 2
     assert queues["general"]["oldest"] == oldest.isoformat().replace("+00:00", "Z")

@@ -1,5 +1,6 @@
 """What becomes of values that tell of somebody who is erased."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -41,8 +42,8 @@ persons = people.map(lambda one: Person(id=one, name=say(one), avatar_url=say(on
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> Message:
-    sender_id = draw(people)
+def messages(draw: st.DrawFn, writers: Sequence[int] = (LEAVER, OTHER, THIRD)) -> Message:
+    sender_id = draw(st.sampled_from(writers))
     return Message(
         chat_id=CHAT,
         seq=draw(st.integers(1, 9)),
@@ -60,13 +61,14 @@ def messages(draw: st.DrawFn) -> Message:
 
 @st.composite
 def chats(draw: st.DrawFn) -> Chat:
+    psychologist, patient = draw(persons), draw(persons)
     return Chat(
         id=CHAT,
-        psychologist=draw(persons),
-        patient=draw(persons),
+        psychologist=psychologist,
+        patient=patient,
         status=draw(st.sampled_from(ChatStatus)),
         last_seq=9,
-        last_message=draw(st.none() | messages()),
+        last_message=draw(st.none() | messages([psychologist.id, patient.id])),
         read_seq=3,
         unread=draw(st.integers(0, 5)),
         created_at=NOW,

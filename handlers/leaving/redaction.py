@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from handlers.accounts.export_payloads import Export
 from handlers.accounts.payloads import Settings, User
 from handlers.accounts.person import Person
 from handlers.assessments.payloads import Alert, AlertsErased, Draft, Result
@@ -182,6 +183,7 @@ OWN: frozenset[type[Payload]] = frozenset(
         Achievement,
         AchievementsProgressed,
         Draft,
+        Export,
         Goal,
         GoalDeleted,
         ReminderDue,
