@@ -30,7 +30,7 @@ from tests.talks import message, start_talk
 from tests.traces import begin_ids, check_streams, find_number, find_words
 
 WORD = plant("text", "anna")
-ROUNDS = 25
+ROUNDS = 12
 Act = Callable[[], Awaitable[Any]]
 
 
@@ -42,11 +42,6 @@ async def repeat(act: Act) -> int:
             await act()
             done += 1
     return done
-
-
-async def settle(server: Instance) -> None:
-    await wait_for_first_round(server)
-    await finish(server)
 
 
 @pytest.mark.timeout(120)
@@ -82,7 +77,8 @@ async def test_nothing_that_is_written_meanwhile_comes_back(
     acts = [say(mine, WORD), say(theirs, "Are you there?"), note, rename, set_goal]
     done = await asyncio.gather(*map(repeat, acts), go(), return_exceptions=True)
     assert not [one for one in done if isinstance(one, AssertionError)]
-    await settle(server)
+    await wait_for_first_round(server)
+    await finish(server, other)
 
     found = await find_words(server, ["-anna", leaver.email])
     assert not found, "\n".join(found)
