@@ -79,7 +79,8 @@ else
 fi
 
 begin "suite on SQLite and memory"
-suite $AT_ONCE
+suite $AT_ONCE -m "not alone"
+suite -m alone
 passed
 
 begin "suite on PostgreSQL and Redis"

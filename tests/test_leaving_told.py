@@ -116,8 +116,9 @@ async def test_who_was_away_gets_to_the_same_end(server: Instance) -> None:
     after = await look(Watcher(psychologist, await connect(server, psychologist)))
     for place in PLACES:
         late = await server.connect(psychologist, place, after=heads[place])
-        watcher = Watcher(psychologist, late)
-        await fence_in(watcher, place)
+        ready = await late.wait_for("stream:ready", namespace=place)
+        if ready.data["head"] > heads[place]:
+            await late.wait_for_seq(ready.data["head"], namespace=place)
         told = late.pushes(place)
         assert [one.seq for one in told] == [*range(heads[place] + 1, heads[place] + 1 + len(told))]
         assert fold(before[place], told, psychologist.id) == after[place], place

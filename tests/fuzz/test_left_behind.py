@@ -21,7 +21,7 @@ from tests.instance import Instance
 from tests.server.raw import RawPolling, RawSocket, connect_packet
 
 # The door knows no database: once is enough.
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.alone]
 
 ROUNDS = 5
 TOLERANCE = 200_000
