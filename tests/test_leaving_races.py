@@ -30,7 +30,8 @@ from tests.talks import message, start_talk
 from tests.traces import begin_ids, check_streams, find_number, find_words
 
 WORD = plant("text", "anna")
-ROUNDS = 12
+ROUNDS = 8
+BUSY = 503
 Act = Callable[[], Awaitable[Any]]
 
 
@@ -72,7 +73,11 @@ async def test_nothing_that_is_written_meanwhile_comes_back(
     async def go() -> None:
         await asyncio.sleep(0)
         fresh = await server.sign_in(leaver.email)
-        assert (await leave(server, fresh, FOR_EVER))[0] == 202
+        status = BUSY
+        while status == BUSY:
+            # So many write at once that one may wait in vain for its turn.
+            status, _ = await leave(server, fresh, FOR_EVER)
+        assert status == 202
 
     acts = [say(mine, WORD), say(theirs, "Are you there?"), note, rename, set_goal]
     done = await asyncio.gather(*map(repeat, acts), go(), return_exceptions=True)
