@@ -52,7 +52,7 @@ answer() {
 
 suite() { "$BIN/python" -m pytest -q -rs "$@" tests; }
 
-AT_ONCE="-n 4 --dist worksteal"
+AT_ONCE="-n 3 --dist worksteal"
 
 begin lint
 "$BIN/ruff" check
