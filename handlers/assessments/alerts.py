@@ -26,7 +26,7 @@ from server.payload import Page
 from storage import accounts
 from storage import assessments as tests
 from storage import care as relations
-from storage.accounts import Role
+from storage.accounts import Role, Status
 from storage.assessments import AlertStatus, Form, Result
 from storage.notifications import NewNotification
 
@@ -92,7 +92,7 @@ async def resolve(ctx: Context, request: SettleAlert) -> Alert:
 
 async def find_guardians(ctx: Context, psychologists: Sequence[int]) -> list[int]:
     """Who must look at an alert: the psychologists, or else the admins."""
-    return list(psychologists) or await tests.list_admins(ctx.db)
+    return list(psychologists) or await accounts.list_admins(ctx.db, [Status.ACTIVE])
 
 
 async def raise_alerts(
@@ -144,7 +144,7 @@ async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
     await tests.update_alert(
         ctx.db, alert_id, for_admins=True, escalations=times + 1, escalated_at=ctx.now
     )
-    guardians = {*psychologists, *await tests.list_admins(ctx.db)}
+    guardians = {*psychologists, *await accounts.list_admins(ctx.db, [Status.ACTIVE])}
     await _alarm(ctx, [alert_id], guardians)
     for user_id in sorted(guardians):
         notifications.announce_soon(ctx, user_id, ALERT, _subject(alert_id))
@@ -200,7 +200,7 @@ async def _settle(
         if request.note is not None:
             values["note"] = request.note
         await tests.update_alert(ctx.db, alert.id, **values)
-        admins = await tests.list_admins(ctx.db) if alert.for_admins else []
+        admins = await accounts.list_admins(ctx.db, [Status.ACTIVE]) if alert.for_admins else []
         await _tell_settled(ctx, alert.id, push, patient_id, psychologists, admins)
     (raised,) = await tests.load_alerts(ctx.db, [request.alert_id])
     return Alert.of(raised, ctx.link)

@@ -94,7 +94,7 @@ async def create_test(ctx: Context, request: CreateTest) -> Test:
         code=None,
         author_id=ctx.user.id,
         status=TestStatus.DRAFT,
-        search=search_text(request),
+        search=search_titles(request.title),
         now=ctx.now,
     )
     if test is None:
@@ -121,7 +121,7 @@ async def update_test(ctx: Context, request: UpdateTest) -> Test:
     if draft is not None:
         await tests.delete_version(ctx.db, draft.id)
     if test.status == TestStatus.DRAFT:
-        await tests.update_test(ctx.db, test.id, search=search_text(request))
+        await tests.update_test(ctx.db, test.id, search=search_titles(request.title))
     return await _add_draft(ctx, test, request, instead_of=draft)
 
 
@@ -180,10 +180,6 @@ def new_questions(definition: Definition) -> list[NewQuestion]:
         )
         for number, question in enumerate(definition.questions)
     ]
-
-
-def search_text(definition: Definition) -> str:
-    return search_titles(definition.title)
 
 
 def search_titles(titles: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from handlers.assessments.authoring import new_questions, search_text
+from handlers.assessments.authoring import new_questions, search_titles
 from handlers.assessments.changes import adjust
 from handlers.assessments.declared import assessments
 from handlers.assessments.definition import Definition
@@ -84,7 +84,7 @@ async def _add(ctx: Context, shipped: Shipped) -> None:
         code=shipped.code,
         author_id=None,
         status=status,
-        search=search_text(definition),
+        search=search_titles(definition.title),
         now=ctx.now,
     )
     # None: another instance, which starts too, was first.

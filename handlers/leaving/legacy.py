@@ -12,6 +12,7 @@ from handlers.uploads import discard
 from server.context import Context
 from storage import accounts, leaving
 from storage import assessments as tests
+from storage.accounts import Status
 from storage.assessments import AlertStatus
 from storage.leaving.legacy import CHUNK
 
@@ -72,5 +73,6 @@ async def forget_belongings(ctx: Context, leaver: Leaver, cursor: Cursor) -> Mov
 async def _list_told(ctx: Context, patient_ids: Collection[int]) -> dict[int, list[int]]:
     """Who was told of each of these people's alerts, or may have been."""
     guardians = await leaving.list_guardians(ctx.db, patient_ids)
-    admins = await leaving.list_admins(ctx.db)
+    # Those who may be back one day as well.
+    admins = await accounts.list_admins(ctx.db, set(Status) - {Status.ERASED})
     return {patient_id: sorted({*some, *admins}) for patient_id, some in guardians.items()}

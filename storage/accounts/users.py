@@ -112,5 +112,17 @@ async def lock_user(db: AsyncSession, user_id: int) -> User:
     ).one()
 
 
+async def list_admins(db: AsyncSession, statuses: Collection[Status]) -> list[int]:
+    """The admins who are in one of these states."""
+    return list(
+        await db.scalars(
+            select(User.id)
+            .where(User.role == Role.ADMIN, User.status.in_(statuses))
+            .order_by(User.id)
+            .limit(100)
+        )
+    )
+
+
 async def touch_users(db: AsyncSession, user_ids: Collection[int], now: datetime) -> None:
     await _TOUCH.run(db, [(user_id,) for user_id in user_ids], now=now)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.accounts import Role, Status, User
+from storage.accounts import User
 from storage.assessments.tables import Alert, AlertStatus, Question, Result, Test
 from storage.database import insert
 
@@ -88,18 +88,6 @@ async def count_alerts(db: AsyncSession, patient_ids: Collection[int]) -> dict[i
         .group_by(Alert.patient_id)
     )
     return dict.fromkeys(patient_ids, 0) | {row[0]: row[1] for row in rows}
-
-
-async def list_admins(db: AsyncSession) -> list[int]:
-    """Who answers for the house."""
-    return list(
-        await db.scalars(
-            select(User.id)
-            .where(User.role == Role.ADMIN, User.status == Status.ACTIVE)
-            .order_by(User.id)
-            .limit(100)
-        )
-    )
 
 
 def _raised() -> Any:

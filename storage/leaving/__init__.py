@@ -4,7 +4,6 @@ from storage.leaving.acquaintances import (
     find_chats,
     has_erased_acquaintances,
     list_acquaintances,
-    list_admins,
 )
 from storage.leaving.belongings import (
     blank_person,
@@ -90,7 +89,6 @@ __all__ = [
     "has_erased_acquaintances",
     "hold_step",
     "list_acquaintances",
-    "list_admins",
     "list_chat_ids",
     "list_deeds",
     "list_deeds_of",

@@ -60,18 +60,6 @@ def _find_all(user_id: int) -> Any:
     return union(patients, psychologists, colleagues, admins, guardians)
 
 
-async def list_admins(db: AsyncSession) -> list[int]:
-    """Admins who are there or may be again."""
-    return list(
-        await db.scalars(
-            select(User.id)
-            .where(User.role == Role.ADMIN, User.status != Status.ERASED)
-            .order_by(User.id)
-            .limit(100)
-        )
-    )
-
-
 async def find_chats(db: AsyncSession, user_id: int, others: Collection[int]) -> dict[int, int]:
     """The chat that a person has with each of the others, by the other's id."""
     theirs = or_(
