@@ -1,6 +1,6 @@
 """What happens later: every declared job has its function here."""
 
-from jobs import accounts, assessments, care, goals, leaving, notifications, upkeep, uploads
+from jobs import accounts, assessments, care, chat, goals, leaving, notifications, upkeep, uploads
 from jobs.perform import JOBS
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "accounts",
     "assessments",
     "care",
+    "chat",
     "goals",
     "leaving",
     "notifications",

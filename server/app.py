@@ -8,9 +8,11 @@ from aiohttp import web
 
 from server.batches import Batches
 from server.catalog import attach_documents
+from server.context import Context
 from server.contract import Namespace, by_name
 from server.delivery import Delivery
 from server.dispatch import Dispatch, Turns
+from server.follow_ups import FollowUps
 from server.health import attach_health
 from server.http import MAX_BODY, Http, allow_origins, map_errors, name_request, tell_name
 from server.log import get_logger
@@ -51,6 +53,7 @@ def build_app(
             if namespace.on_start is not None:
                 await namespace.on_start(runtime)
         await delivery.start(transport)
+        runtime.follow_ups = follow_ups = FollowUps(lambda: Context.open(runtime))
         for part in background:
             await part.__aenter__()
         if runtime.settings.redis and not runtime.settings.internal_address:
@@ -59,6 +62,7 @@ def build_app(
         yield
         for part in reversed(background):
             await part.__aexit__(None, None, None)
+        await follow_ups.close()
         await delivery.stop()
         await runtime.close()
         log.info("server.stopped")

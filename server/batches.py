@@ -3,11 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from server.calls import Request, dump, full_name, guarded, perform
+from server.calls import Request, dump, full_name, guarded, perform, time_left, translate
 from server.context import Caller, Context, new_unit
 from server.contract import Asked, Event, Namespace
 from server.errors import Error, Unavailable
@@ -20,7 +20,18 @@ MAX_WAITING = 5000
 LEAST = 3.0
 """Seconds a batch needs when its database is slow; who has less left would cut it off for all."""
 
-Waiting = tuple[Request, "asyncio.Future[str | Error]"]
+
+class Asker(Protocol):
+    """Whoever waits for the answer to a batched event."""
+
+    caller: Caller
+    came_at: float
+
+    async def admit(self) -> Request:
+        """The request, if it is let in. Raises: why it is not."""
+
+    def settle(self, answer: str | Error) -> None:
+        """Take the answer; called once, whatever happens. Never raises."""
 
 
 class Batches:
@@ -35,13 +46,22 @@ class Batches:
             if event.batch
         }
 
-    def ask(self, event: Event, request: Request) -> "asyncio.Future[str | Error]":
-        return self._lines[event.namespace, event.name].ask(request)
+    def ask(self, event: Event, asker: Asker) -> None:
+        self._lines[event.namespace, event.name].ask(asker)
+
+    async def finish(self, timeout: float) -> None:
+        """Let all that has joined a line be answered."""
+        running = [line.running for line in self._lines.values() if line.running is not None]
+        if running:
+            await asyncio.wait(running, timeout=timeout)
 
     async def perform(self, event: Event, request: Request) -> str | Error:
-        if event.batch:
-            return await self.ask(event, request)
-        return dump(await perform(self._runtime, request))
+        """Answer a request that was let in already."""
+        if not event.batch:
+            return dump(await perform(self._runtime, request))
+        admitted = _Admitted(request)
+        self.ask(event, admitted)
+        return await admitted.answer
 
 
 class Line:
@@ -50,37 +70,45 @@ class Line:
     def __init__(self, runtime: Runtime, event: Event) -> None:
         self._runtime = runtime
         self._event = event
-        self._waiting: deque[Waiting] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._name = full_name(event)
+        self._waiting: deque[Asker] = deque()
+        self.running: asyncio.Task[None] | None = None
 
-    def ask(self, request: Request) -> "asyncio.Future[str | Error]":
-        """Join the next batch; the future brings the answer, never an exception."""
-        future: asyncio.Future[str | Error] = asyncio.get_running_loop().create_future()
+    def ask(self, asker: Asker) -> None:
+        """Join the next batch."""
         if len(self._waiting) >= MAX_WAITING:
-            future.set_result(Unavailable(retry_after=1))
-            return future
-        self._waiting.append((request, future))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
-        return future
+            asker.settle(Unavailable(retry_after=1))
+            return
+        self._waiting.append(asker)
+        if self.running is None:
+            self.running = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.
         structlog.contextvars.clear_contextvars()
         while self._waiting:
-            batch: list[Waiting] = []
+            batch: list[tuple[Asker, Request]] = []
             while self._waiting and len(batch) < self._event.batch:
-                request, future = self._waiting.popleft()
-                if request.left >= LEAST:
-                    batch.append((request, future))
-                elif not future.done():
-                    future.set_result(Unavailable(retry_after=1))
+                asker = self._waiting.popleft()
+                if (request := await self._admit(asker)) is not None:
+                    batch.append((asker, request))
             if batch:
-                answers = await self._answer([request for request, _ in batch])
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    if not future.done():
-                        future.set_result(answer)
-        self._running = None
+                answers = await self._answer([request for _, request in batch])
+                for (asker, _), answer in zip(batch, answers, strict=True):
+                    asker.settle(answer)
+        self.running = None
+
+    async def _admit(self, asker: Asker) -> Request | None:
+        if time_left(asker.came_at) < LEAST:
+            asker.settle(Unavailable(retry_after=1))
+            return None
+        try:
+            return await asker.admit()
+        except Exception as error:
+            with structlog.contextvars.bound_contextvars(request_id=asker.caller.request_id):
+                answer = translate(self._name, error)
+            asker.settle(answer)
+            return None
 
     async def _answer(self, requests: Sequence[Request]) -> list[str | Error]:
         caller = requests[0].caller if len(requests) == 1 else Caller()
@@ -89,7 +117,7 @@ class Line:
             request_ids=[request.caller.request_id for request in requests],
         ):
             answers = await guarded(
-                f"{full_name(self._event)} batch",
+                f"{self._name} batch",
                 lambda: self._perform(requests, caller),
                 timeout=min(request.left for request in requests),
             )
@@ -115,3 +143,20 @@ class Line:
 
         answers = await run_unit(lambda: new_unit(self._runtime, now, caller, None), run)
         return [answer if isinstance(answer, Error) else dump(answer) for answer in answers]
+
+
+class _Admitted:
+    """A request that was let in before it joined the line."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.caller = request.caller
+        self.came_at = request.came_at
+        self.answer: asyncio.Future[str | Error] = asyncio.get_running_loop().create_future()
+
+    async def admit(self) -> Request:
+        return self._request
+
+    def settle(self, answer: str | Error) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
+from prometheus_client import Counter
 from pydantic import ValidationError
 from pydantic_core import to_json
 
@@ -24,7 +26,7 @@ from server.errors import (
     Unauthenticated,
     Unavailable,
 )
-from server.log import get_logger
+from server.log import get_logger, is_debugging
 from server.payload import Change, Payload, find_unstorable
 from server.runtime import Runtime
 from server.work import Unit, run_unit
@@ -148,6 +150,8 @@ class Ready:
 
 
 def dump(answer: Any) -> str:
+    if isinstance(answer, Payload):
+        return answer.as_json
     return answer.text if isinstance(answer, Ready) else to_json(answer).decode()
 
 
@@ -175,8 +179,14 @@ async def guarded(
 
 def count_call(name: str, outcome: object) -> None:
     code = outcome.code if isinstance(outcome, Error) else "ok"
-    metrics.calls.labels(name, code).inc()
-    log.debug("call", call=name, outcome=code)
+    _counter(name, code).inc()
+    if is_debugging():
+        log.debug("call", call=name, outcome=code)
+
+
+@lru_cache(maxsize=4096)
+def _counter(name: str, code: str) -> Counter:
+    return metrics.calls.labels(name, code)
 
 
 def translate(name: str, error: Exception) -> Error:

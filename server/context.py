@@ -14,11 +14,12 @@ from server.bus import Cut, Notice
 from server.cache import Cache
 from server.errors import Unauthenticated
 from server.limits import Rate
-from server.outgoing import Job, Push, Signal, State, Value
+from server.outgoing import FollowUp, Job, Push, Signal, State, Value
 from server.runtime import Runtime
 from server.work import Unit
 from storage.audit import Deed
 from storage.events import Push as LoggedPush
+from storage.many import Bound
 from storage.outbox import NewJob
 
 
@@ -107,16 +108,18 @@ class Context:
         async with Context.open(self.runtime, self.caller, self.actor, write=write) as inner:
             yield inner
 
+    def write(self, changes: Iterable[Bound]) -> None:
+        """Write this with everything else at the end, in one round trip."""
+        self.unit.changes.extend(changes)
+
     def push(self, push: Push[Value], data: Value, *, to: Iterable[int]) -> None:
         """Tell people, reliably: logged in this transaction, delivered after it, replayed."""
-        text = data.model_dump_json()
-        self.unit.pushes.extend(
-            LoggedPush(user_id, push.namespace, push.name, text) for user_id in to
-        )
+        text = data.as_json
+        self.unit.pushes += [LoggedPush(user_id, push.namespace, push.name, text) for user_id in to]
 
     def signal(self, signal: Signal[Value], data: Value, *, to: Iterable[int]) -> None:
         """Tell people, perhaps: sent once after the commit, to whoever is connected."""
-        text = data.model_dump_json()
+        text = data.as_json
         for user_id in to:
             self.unit.say(Notice(user_id, signal.namespace, signal.name, text, self.now))
 
@@ -148,6 +151,14 @@ class Context:
                 move=move,
             )
         )
+
+    def follow(self, follow_up: FollowUp[Value], payload: Value, *, key: str) -> None:
+        """Let this follow the change: at once after the commit, with all that others ask for.
+
+        What the process dies over, a worker does. There is at most one pending of a key.
+        """
+        self.enqueue(follow_up.job, payload, key=key, delay=self.runtime.follow_ups.patience)
+        self.unit.following.setdefault(follow_up, {})[key] = payload
 
     def cancel(self, job: Job[Any], *, key: str) -> None:
         """Do not do this after all; one that is running already goes on."""

@@ -171,17 +171,23 @@ class Delivery:
 
     # -- What the bus says --
 
-    def receive(self, message: Message) -> None:
-        if isinstance(message, Cut):
-            self._cut(set(message.session_ids))
-            return
-        spaces = self._followers.get(message.user_id)
-        if not spaces:
-            return
-        for follower in tuple(spaces.get(message.namespace, ())):
-            follower.offer(message)
-        if message.seq is not None:
-            metrics.delivery_lag.observe((self._runtime.clock() - message.at).total_seconds())
+    def receive(self, messages: Sequence[Message]) -> None:
+        made_at = set()
+        for message in messages:
+            if isinstance(message, Cut):
+                self._cut(set(message.session_ids))
+                continue
+            spaces = self._followers.get(message.user_id)
+            if not spaces:
+                continue
+            for follower in tuple(spaces.get(message.namespace, ())):
+                follower.offer(message)
+            if message.seq is not None:
+                made_at.add(message.at)
+        if made_at:
+            now = self._runtime.clock()
+            for at in made_at:
+                metrics.delivery_lag.observe((now - at).total_seconds())
 
     def recovered(self) -> None:
         self._check_now.set()

@@ -23,7 +23,6 @@ from server.calls import (
     guarded,
     perform,
     time_left,
-    translate,
     validate,
 )
 from server.context import Caller, Context
@@ -40,7 +39,7 @@ from server.errors import (
     UnknownEvent,
 )
 from server.limits import Rate
-from server.log import get_logger
+from server.log import get_logger, is_debugging
 from server.payload import Nothing, Payload, Seq
 from server.runtime import Runtime
 from server.transport import (
@@ -90,12 +89,42 @@ class RefreshToken(Payload):
 class Turns:
     """What one client asked and has not been answered yet, in its order."""
 
-    __slots__ = ("running", "waiting")
+    __slots__ = ("batched", "finished", "running", "unanswered", "waiting")
 
     def __init__(self) -> None:
         # Mostly empty, and there is one for each namespace of each client: a deque takes 600 bytes.
         self.waiting: list[Ask] = []
         self.running: asyncio.Task[None] | None = None
+        self.batched: Event | None = None
+        """Of which event so many are `unanswered` that stand in line for a batch."""
+
+        self.unanswered = 0
+        self.finished: asyncio.Future[None] | None = None
+        """Somebody waits until none is."""
+
+    def may_join(self, event: Event) -> bool:
+        """Neighbours of one batched event may run at once: a batch keeps their order."""
+        return event.batch > 0 and (self.unanswered == 0 or self.batched is event)
+
+
+class Turn:
+    """One request of a client that stands in line for a batch."""
+
+    __slots__ = ("_dispatch", "ask", "caller", "came_at", "client", "event")
+
+    def __init__(self, dispatch: "Dispatch", client: Client, event: Event, ask: Ask) -> None:
+        self._dispatch = dispatch
+        self.client = client
+        self.event = event
+        self.ask = ask
+        self.came_at = ask.came_at
+        self.caller = client.connection.caller.ask_again()
+
+    async def admit(self) -> Request:
+        return await self._dispatch.admit(self.client, self.event, self.ask, self.caller)
+
+    def settle(self, answer: str | Error) -> None:
+        self._dispatch.settle(self, answer)
 
 
 class Dispatch:
@@ -119,26 +148,36 @@ class Dispatch:
 
     def ask(self, client: Client, ask: Ask) -> None:
         turns: Turns = client.turns
-        if len(turns.waiting) >= MAX_TURNS:
+        if len(turns.waiting) + turns.unanswered >= MAX_TURNS:
             metrics.rate_limited.labels("turns").inc()
             self._answer(client, ask, RateLimited(retry_after=1))
             return
+        if turns.running is None and not turns.waiting:
+            event = self._find_event(client, ask)
+            if event is not None and turns.may_join(event):
+                self._stand_in_line(client, event, ask)
+                return
         turns.waiting.append(ask)
-        if turns.running is None:
-            turns.running = self._start(self._take_turns(client))
+        self._go_on(client)
 
     def leave(self, client: Client) -> None:
         client.turns.waiting.clear()
         self._delivery.leave(client)
 
     async def finish(self, client: Client) -> None:
-        while (running := client.turns.running) is not None:
-            await asyncio.wait([running])
+        turns: Turns = client.turns
+        while turns.running is not None or turns.unanswered:
+            if turns.running is not None:
+                await asyncio.wait([turns.running])
+            else:
+                turns.finished = turns.finished or asyncio.get_running_loop().create_future()
+                await asyncio.shield(turns.finished)
 
     async def stop(self) -> None:
         """Let what has begun be finished and answered."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT)
+        await self._batches.finish(STOP_TIMEOUT)
 
     def _start(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
@@ -231,12 +270,29 @@ class Dispatch:
 
     # -- Asking --
 
+    def _find_event(self, client: Client, ask: Ask) -> Event | None:
+        return self._namespaces[client.namespace].events.get(ask.name)
+
+    def _go_on(self, client: Client) -> None:
+        """Let the next one have its turn, unless somebody has it."""
+        turns: Turns = client.turns
+        if turns.running is None and self._is_next_ready(client):
+            turns.running = self._start(self._take_turns(client))
+
+    def _is_next_ready(self, client: Client) -> bool:
+        turns: Turns = client.turns
+        if not (turns.waiting and client.present):
+            return False
+        event = self._find_event(client, turns.waiting[0])
+        return turns.unanswered == 0 or (event is not None and turns.may_join(event))
+
     async def _take_turns(self, client: Client) -> None:
+        turns: Turns = client.turns
         try:
             for number in itertools.count(1):
-                if not (client.turns.waiting and client.present):
+                if not self._is_next_ready(client):
                     break
-                await self._take_turn(client, client.turns.waiting.pop(0))
+                await self._take_turn(client, turns.waiting.pop(0))
                 if number % TURNS_AT_ONCE == 0:
                     # A refusal waits for nothing: a thousand of them would hold up everybody.
                     await asyncio.sleep(0)
@@ -245,12 +301,12 @@ class Dispatch:
             log.exception("dispatch.failed")
             client.connection.refuse("internal")
         finally:
-            client.turns.running = None
+            turns.running = None
 
     async def _take_turn(self, client: Client, ask: Ask) -> None:
-        event = self._namespaces[client.namespace].events.get(ask.name)
+        event = self._find_event(client, ask)
         if event is not None and event.batch:
-            await self._take_together(client, event, ask)
+            self._stand_in_line(client, event, ask)
         else:
             self._answer(client, ask, await self._take(client, event, ask))
 
@@ -262,39 +318,43 @@ class Dispatch:
             return UnknownEvent()
 
         async def work() -> str:
-            request = await self._admit(client, event, ask, caller)
+            request = await self.admit(client, event, ask, caller)
             return dump(await perform(self._runtime, request))
 
         # Whoever waited long for a turn, behind others that waited in vain, is answered all the same.
         left = time_left(ask.came_at)
         return await guarded(full_name(event), work, at_least=event.at_least, timeout=left)
 
-    async def _admit(self, client: Client, event: Event, ask: Ask, caller: Caller) -> Request:
+    async def admit(self, client: Client, event: Event, ask: Ask, caller: Caller) -> Request:
         if client.connection.expired:
             raise TokenExpired
         return await admit(
             self._runtime, event, caller, client.user, _payload(ask), came_at=ask.came_at
         )
 
-    async def _take_together(self, client: Client, event: Event, first: Ask) -> None:
-        """Neighbours of one batched event may run at once: a batch keeps their order."""
-        asks = [first]
-        waiting = client.turns.waiting
-        while waiting and waiting[0].name == first.name and len(asks) < event.batch:
-            asks.append(waiting.pop(0))
-        answers: list[tuple[Ask, Caller, asyncio.Future[str | Error] | Error]] = []
-        for ask in asks:
-            caller = _new_caller(client)
-            try:
-                request = await self._admit(client, event, ask, caller)
-                answers.append((ask, caller, self._batches.ask(event, request)))
-            except Exception as error:
-                answers.append((ask, caller, translate(full_name(event), error)))
-        for ask, caller, coming in answers:
-            answer = coming if isinstance(coming, Error) else await coming
-            structlog.contextvars.bind_contextvars(request_id=caller.request_id)
-            count_call(full_name(event), answer)
-            self._answer(client, ask, answer)
+    def _stand_in_line(self, client: Client, event: Event, ask: Ask) -> None:
+        turns: Turns = client.turns
+        turns.batched = event
+        turns.unanswered += 1
+        self._batches.ask(event, Turn(self, client, event, ask))
+
+    def settle(self, turn: Turn, answer: str | Error) -> None:
+        """Answer one that stood in line."""
+        client, turns = turn.client, turn.client.turns
+        if is_debugging():
+            structlog.contextvars.bind_contextvars(request_id=turn.caller.request_id)
+        count_call(full_name(turn.event), answer)
+        try:
+            self._answer(client, turn.ask, answer)
+        except Exception:
+            log.exception("dispatch.failed")
+            client.connection.refuse("internal")
+        turns.unanswered -= 1
+        if turns.unanswered == 0:
+            if turns.finished is not None:
+                turns.finished.set_result(None)
+                turns.finished = None
+            self._go_on(client)
 
     async def renew(self, client: Client, ask: Ask) -> str:
         """Answer `token:refresh`."""

@@ -37,7 +37,16 @@ Report = Callable[[Mapping[str, Any], BaseException | None], None]
 """Told of every line that is an error: the line, and what was raised, if anything."""
 
 
+_least = {"level": logging.DEBUG}
+
+
+def is_debugging() -> bool:
+    """Whether lines of level debug are written. To ask costs less than a line that is not."""
+    return _least["level"] <= logging.DEBUG
+
+
 def configure_logging(level: str, *, as_json: bool, report: Report | None = None) -> None:
+    _least["level"] = logging.getLevelNamesMapping()[level]
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[

@@ -1,9 +1,9 @@
 """What handlers send away: pushes that must arrive, signals that may be lost, jobs for later."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -63,3 +63,12 @@ class Job(Generic[Value]):
     payload: type[Value]
     queue: Queue = Queue.GENERAL
     timeout: float = JOB_TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp(Generic[Value]):
+    """What a change brings about a moment later, for many at once; the job makes it sure."""
+
+    job: Job[Value]
+    function: Callable[[Any, Sequence[Value]], Awaitable[None]]
+    """Takes `(ctx, payloads)`."""

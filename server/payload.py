@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from pydantic import (
     StringConstraints,
 )
 from pydantic import Field as Bounds
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, to_json
 
 Id = Annotated[int, Bounds(ge=1, le=2**53 - 1, examples=[42])]
 Seq = Annotated[int, Bounds(ge=0, le=2**53 - 1, examples=[17])]
@@ -74,6 +74,11 @@ class Payload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, from_attributes=True)
 
+    @cached_property
+    def as_json(self) -> str:
+        """Made once: what one is answered, others are often told."""
+        return to_json(self).decode()
+
 
 class Change(Payload):
     """A request that changes something; repeated with the same `client_ref` it is done once."""
@@ -118,25 +123,28 @@ def iso(moment: datetime) -> str:
 
 def find_unstorable(value: Any, depth: int = 0) -> tuple[str, str] | None:
     """Where JSON is too deep or wide, or holds text no database takes: (path, what), or None."""
+    if isinstance(value, str):
+        return ("", "nul_character") if "\0" in value else None
+    if not isinstance(value, dict | list):
+        return None
     if problem := _name_problem(value, depth):
         return "", problem
-    if isinstance(value, dict):
-        parts: Iterable[tuple[Any, Any]] = value.items()
-    elif isinstance(value, list):
-        parts = enumerate(value)
-    else:
-        return None
+    parts: Iterable[tuple[Any, Any]] = (
+        value.items() if isinstance(value, dict) else enumerate(value)
+    )
     for key, part in parts:
-        if found := find_unstorable(part, depth + 1):
+        if isinstance(part, dict | list | str) and (found := find_unstorable(part, depth + 1)):
             path, problem = found
             return (f"{key}.{path}" if path else str(key))[:MAX_PATH], problem
     return None
 
 
-def _name_problem(value: Any, depth: int) -> str | None:
-    if depth > MAX_DEPTH:
+def _name_problem(value: dict[str, Any] | list[Any], depth: int) -> str | None:
+    if depth > MAX_DEPTH or (depth == MAX_DEPTH and value):
         return "too_deep"
-    if isinstance(value, dict) and len(value) > MAX_KEYS:
-        return "too_many_keys"
-    text = "".join(value) if isinstance(value, dict) else value
-    return "nul_character" if isinstance(text, str) and "\0" in text else None
+    if isinstance(value, dict):
+        if len(value) > MAX_KEYS:
+            return "too_many_keys"
+        if any("\0" in key for key in value):
+            return "nul_character"
+    return None

@@ -11,6 +11,7 @@ from server.bus.memory import MemoryBus
 from server.bus.redis import RedisBus
 from server.bus.seals import Seals
 from server.cache import Cache, MemoryCache, RedisCache
+from server.follow_ups import Following, LeftToWorkers
 from server.limits import Limiter
 from server.links import Links
 from server.pool import Pool
@@ -50,6 +51,7 @@ class Runtime:
     google: OpenIdProvider | None = None
     clock: Callable[[], datetime] = read_clock
     waker: Waker | None = None
+    follow_ups: Following = field(default_factory=LeftToWorkers)
     sessions: Together[int, Identity] = field(init=False)
     """Who is behind a living session."""
 

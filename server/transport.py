@@ -53,6 +53,9 @@ _HEADER = re.compile(r"(?:[0-4](?![0-9]+-)|5[0-9]++-)(?:/[^,]*(?:,|\Z))?+[0-9]*+
 """What stands before the JSON. The library also takes a number of attachments where there can be
 none, none where there must be one, and the digits of any script."""
 
+_PLAIN_EVENT = re.compile(r"2(/[a-z]+),([0-9]{0,15})(\[.*)", re.DOTALL)
+"""What clients send nearly always; anything else is read by the library's rules."""
+
 _OPENING = re.compile(r"\s*\[\s*(?=\")")
 
 
@@ -206,6 +209,8 @@ class Connection:
         if not self._pace.is_kept():
             self.refuse("too_fast")
             return
+        if isinstance(data, str) and self._partial is None and self._take_event(data):
+            return
         try:
             packet = self._assemble(data)
         except (ValueError, TypeError, IndexError, KeyError):
@@ -213,6 +218,21 @@ class Connection:
             return
         if packet is not None:
             self._route(packet)
+
+    def _take_event(self, data: str) -> bool:
+        """The short way of an event as it usually comes; False if this is none."""
+        match = _PLAIN_EVENT.fullmatch(data)
+        if match is None:
+            return False
+        namespace, ack, body = match.groups()
+        try:
+            event = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return False
+        if not _is_event(event):
+            return False
+        self._ask(namespace, Ask(event[0], event[1:], int(ack) if ack else None))
+        return True
 
     def drop(self, client: Client) -> None:
         """Forget a client that left or was refused."""
@@ -269,16 +289,19 @@ class Connection:
                 self.drop(client)
                 self._door.leave(client)
         elif packet.packet_type in (EVENT, BINARY_EVENT) and _is_event(packet.data):
-            ask = Ask(packet.data[0], packet.data[1:], packet.id)
-            if client is not None:
-                self._door.ask(client, ask)
-            elif ask.ack is not None:
-                body = f'{{"error":{Unauthenticated().json(self.caller.locale)}}}'
-                self.wire.post(ack_frame(namespace, ask.ack, body))
-            else:
-                self.refuse("unauthenticated")
+            self._ask(namespace, Ask(packet.data[0], packet.data[1:], packet.id))
         else:
             self.refuse("malformed_packet")
+
+    def _ask(self, namespace: str, ask: Ask) -> None:
+        client = self.clients.get(namespace)
+        if client is not None:
+            self._door.ask(client, ask)
+        elif ask.ack is not None:
+            body = f'{{"error":{Unauthenticated().json(self.caller.locale)}}}'
+            self.wire.post(ack_frame(namespace, ask.ack, body))
+        else:
+            self.refuse("unauthenticated")
 
 
 class Transport:

@@ -10,12 +10,14 @@ from typing import Any, Self, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.bus import Cut, Message, Notice
-from server.outgoing import State
+from server.outgoing import FollowUp, State
+from server.payload import Payload
 from server.runtime import Runtime
 from storage import audit, events, outbox
 from storage.audit import Deed
 from storage.database import should_retry
-from storage.events import Push
+from storage.events import Logged, Push
+from storage.many import Bound, carry_out
 from storage.outbox import NewJob, Wake
 
 ATTEMPTS = 3
@@ -29,7 +31,8 @@ class Unit:
     """Pushes, jobs and audit rows are written with the change they tell of, or not at all.
 
     The transaction begins with the first use of `db`. Locks are taken in one order: the domain's
-    rows, then the outbox, then the heads of the streams, which are the most contended, last.
+    rows, then the outbox, then the heads of the streams, which are the most contended, last. What
+    is in `changes` is written with these two, to rows that are locked already or new.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class Unit:
         self.writes = write
         self._session: AsyncSession | None = None
         self._messages: list[Message] = []
+        self.changes: list[Bound] = []
         self.pushes: list[Push] = []
         self.jobs: list[NewJob] = []
         self.cancelled: list[tuple[str, str]] = []
         self.deeds: list[Deed] = []
         self.stale: dict[State[Any], set[int]] = {}
+        self.following: dict[FollowUp[Any], dict[str, Payload]] = {}
 
     @property
     def db(self) -> AsyncSession:
@@ -86,11 +91,11 @@ class Unit:
                 await asyncio.shield(self._session.close())
 
     async def _finish(self) -> None:
-        if not self.writes and (self.pushes or self.jobs or self.cancelled or self.deeds):
+        asked = (self.changes, self.pushes, self.jobs, self.cancelled, self.deeds)
+        if not self.writes and any(asked):
             raise TypeError("an event declared with reads=True tried to change something")
         if self.cancelled:
             await outbox.cancel_jobs(self.db, self.cancelled)
-        wakes = await self._add_jobs() if self.jobs else []
         if self.deeds:
             await audit.record_deeds(
                 self.db,
@@ -99,21 +104,36 @@ class Unit:
                 address=self._address,
                 at=self._now,
             )
-        logged = await events.append_events(self.db, self.pushes, self._now) if self.pushes else []
+        wakes, logged = await self._write() if any(asked) else ([], [])
         if self._session is not None:
             await self._session.commit()
         told = [Notice(e.user_id, e.namespace, e.event, e.data, e.at, e.seq) for e in logged]
-        if told or self._messages:
-            self._runtime.bus.publish([*told, *self._messages])
-        for state, user_ids in self.stale.items():
-            self._runtime.states.tell(state, user_ids)
-        if wakes and self._runtime.waker is not None:
-            self._runtime.waker.wake(wakes)
+        self._tell([*told, *self._messages], wakes)
 
-    async def _add_jobs(self) -> list[Wake]:
+    async def _write(self) -> tuple[list[Wake], list[Logged]]:
         # Where nobody wakes the workers, the next sweep is to do it at once.
         trust = WAKE_TRUST if self._runtime.waker is not None else timedelta(0)
-        return await outbox.add_jobs(self.db, self.jobs, now=self._now, trust=trust)
+        jobs = outbox.add_jobs(self.jobs, now=self._now, trust=trust)
+        heads = [events.append_events(self.pushes, self._now)] if self.pushes else []
+        bound = [*jobs, *heads, *self.changes]
+        returned = await carry_out(self.db, bound) if bound else []
+        stored = [row for rows in returned[: len(jobs)] for row in rows]
+        moved = returned[len(jobs)] if heads else ()
+        return (
+            outbox.find_due(stored, self._now),
+            events.number_events(self.pushes, moved, self._now),
+        )
+
+    def _tell(self, messages: list[Message], wakes: list[Wake]) -> None:
+        """What may leave the process, now that it is sure."""
+        if messages:
+            self._runtime.bus.publish(messages)
+        for state, user_ids in self.stale.items():
+            self._runtime.states.tell(state, user_ids)
+        for follow_up, payloads in self.following.items():
+            self._runtime.follow_ups.ask(follow_up, payloads)
+        if wakes and self._runtime.waker is not None:
+            self._runtime.waker.wake(wakes)
 
 
 async def run_unit(

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import aiosqlite
+from asyncpg import InterfaceError as DriverInterfaceError
+from asyncpg import InvalidCachedStatementError
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -150,21 +152,22 @@ def insert(session: AsyncSession, table: Any) -> Any:
 
 def should_retry(error: Exception) -> bool:
     """Whether the same transaction may well succeed when run again at once."""
-    if not isinstance(error, DBAPIError):
-        return False
-    code = getattr(error.orig, "sqlstate", None)
-    return code in _WORTH_A_RETRY or _PLAN_OUTDATED in str(error.orig)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, InvalidCachedStatementError) or _PLAN_OUTDATED in str(cause):
+        return True
+    return getattr(cause, "sqlstate", None) in _WORTH_A_RETRY
 
 
 def is_unavailable(error: Exception) -> bool:
     """Whether the database could not be reached, or refused to wait any longer."""
-    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError):
+    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError | DriverInterfaceError):
         return True
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    code = getattr(error.orig, "sqlstate", None) or ""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlstate", None) or ""
     return code in _REFUSED_TO_WAIT or code.startswith(("08", "53", "57"))
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,12 +19,13 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.many import INT, TEXT, Insertion, Many, core
-from storage.schema import Number, Table, UserKey
+from storage.many import INT, TEXT, Bound, Insertion, Many, core, unnest
+from storage.schema import Moment, Number, Table, UserKey
 
 PRUNE_CHUNK = 1000
 
@@ -61,6 +62,10 @@ class StreamEpoch(Table):
     epoch: Mapped[str] = mapped_column(String(32))
 
 
+Stream = tuple[int, str]
+"""Whose, and in which namespace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
     """One event for one person, before it has its number. `data` is JSON text."""
@@ -69,6 +74,10 @@ class Push:
     namespace: str
     event: str
     data: str
+
+    @property
+    def stream(self) -> Stream:
+        return self.user_id, self.namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +98,13 @@ class Position:
 
 NOWHERE = Position(seq=0, floor=0)
 
-Stream = tuple[int, str]
-"""Whose, and in which namespace."""
-
 Place = tuple[int, str, int]
 """A stream, and the seq after which to go on."""
 
 
 HEADS, LOG = core(Head), core(LogEntry)
+
+_ENTRY = ("user_id", "namespace", "seq", "event", "data", "at")
 
 
 def _move_heads(added: Any) -> Any:
@@ -138,40 +146,98 @@ def _read_pages(asked: FromClause) -> Any:
 
 
 _MOVE_HEADS = Insertion(Head, "user_id", "namespace", "seq", finish=_move_heads)
-_LOG = Insertion(LogEntry, "user_id", "namespace", "seq", "event", "data", "at")
+_LOG = Insertion(LogEntry, *_ENTRY)
+_PUSHED = {"user_id": INT, "namespace": TEXT, "behind": INT, "event": TEXT, "data": TEXT}
 _HEADS = Many(_find_heads, user_id=INT)
 _POSITIONS = Many(_find_positions, user_id=INT, namespace=TEXT)
 _PAGES = Many(_read_pages, user_id=INT, namespace=TEXT, after=INT)
 
 
-async def append_events(db: AsyncSession, pushes: Sequence[Push], at: datetime) -> list[Logged]:
-    """Number and store the pushes, in their order; heads are locked by (user, namespace)."""
-    if not pushes:
-        return []
-    counts = sorted(Counter((push.user_id, push.namespace) for push in pushes).items())
-    rows = [{"user_id": user, "namespace": name, "seq": n} for (user, name), n in counts]
-    last = {(user, name): seq for user, name, seq in await _MOVE_HEADS.run(db, rows)}
-    following = {key: last[key] - n for key, n in counts}
+class _Append:
+    """Numbers pushes and stores them; returns where the heads of their streams have got to."""
+
+    def __init__(self) -> None:
+        self._built: Any = None
+
+    def statement(self) -> Any:
+        if self._built is None:
+            moved = _MOVE_HEADS.statement().cte("moved")
+            pushed = unnest("pushed", _PUSHED)
+            numbered = select(
+                pushed.c.user_id,
+                pushed.c.namespace,
+                moved.c.seq - pushed.c.behind,
+                pushed.c.event,
+                pushed.c.data,
+                bindparam("at", type_=Moment()),
+            ).join(
+                moved,
+                and_(moved.c.user_id == pushed.c.user_id, moved.c.namespace == pushed.c.namespace),
+            )
+            log = (
+                postgresql.insert(LOG)
+                .from_select(list(_ENTRY), numbered, include_defaults=False)
+                .cte("log")
+            )
+            self._built = select(moved).add_cte(log)
+        return self._built
+
+    def parameters(self, rows: Collection[Push]) -> dict[str, Any]:
+        streams = _count(rows)
+        left = {(user_id, namespace): count for user_id, namespace, count in streams}
+        behind = []
+        for push in rows:
+            left[push.stream] -= 1
+            behind.append(left[push.stream])
+        return _MOVE_HEADS.parameters(streams) | {
+            "pushed_user_id": [push.user_id for push in rows],
+            "pushed_namespace": [push.namespace for push in rows],
+            "pushed_behind": behind,
+            "pushed_event": [push.event for push in rows],
+            "pushed_data": [push.data for push in rows],
+        }
+
+    async def run_apart(
+        self, db: AsyncSession, rows: Collection[Push], values: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        heads = await _MOVE_HEADS.run(db, _count(rows))
+        entries = number_events(rows, heads, values["at"])
+        await _LOG.run(
+            db, [(e.user_id, e.namespace, e.seq, e.event, e.data, e.at) for e in entries]
+        )
+        return heads
+
+
+_APPEND = _Append()
+
+
+def append_events(pushes: Sequence[Push], at: datetime) -> Bound:
+    """Number and store the pushes, in their order; returns their heads, for `number_events`.
+
+    Heads are locked by (user, namespace).
+    """
+    return Bound(_APPEND, pushes, {"at": at})
+
+
+def number_events(
+    pushes: Collection[Push], heads: Iterable[tuple[int, str, int]], at: datetime
+) -> list[Logged]:
+    """The pushes with the numbers they got."""
+    last = {(user_id, namespace): seq for user_id, namespace, seq in heads}
+    for user_id, namespace, count in _count(pushes):
+        last[user_id, namespace] -= count
     logged = []
     for push in pushes:
-        key = (push.user_id, push.namespace)
-        following[key] += 1
-        logged.append(
-            Logged(push.user_id, push.namespace, following[key], push.event, push.data, at)
-        )
-    entries = [
-        {
-            "user_id": entry.user_id,
-            "namespace": entry.namespace,
-            "seq": entry.seq,
-            "event": entry.event,
-            "data": entry.data,
-            "at": entry.at,
-        }
-        for entry in logged
-    ]
-    await _LOG.run(db, entries)
+        stream = push.stream
+        last[stream] = seq = last[stream] + 1
+        logged.append(Logged(push.user_id, push.namespace, seq, push.event, push.data, at))
     return logged
+
+
+def _count(pushes: Iterable[Push]) -> list[tuple[int, str, int]]:
+    """How many pushes there are for each stream, in the order in which heads are locked."""
+    counts = Counter(push.stream for push in pushes)
+    return sorted((user_id, namespace, count) for (user_id, namespace), count in counts.items())
 
 
 async def find_positions(db: AsyncSession, streams: Sequence[Stream]) -> dict[Stream, Position]:

@@ -1,26 +1,31 @@
 """Statements over many rows, each built, compiled, prepared and planned once.
 
 PostgreSQL gets a column of values as one array, so that the text is the same however many rows
-there are; building an expression anew costs SQLAlchemy more than the database takes to carry it
-out. SQLite has no arrays: it reads the rows out of a JSON text, or gets them as they are.
+there are, and gets it from the driver itself: SQLAlchemy's way to it costs more than the database
+takes to carry the statement out. SQLite has no arrays: it reads the rows out of a JSON text, or
+gets them as they are.
 """
 
 import itertools
 import json
+from collections import namedtuple
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
+from storage.driver import Prepared, fetch
 from storage.schema import Table
 
 INT: TypeEngine[Any] = sa.BigInteger()
 TEXT: TypeEngine[Any] = sa.Text()
 
 Entity = TypeVar("Entity", bound=Table)
+Rows = Sequence[Any]
 
 _numbers = itertools.count(1)
 
@@ -32,7 +37,51 @@ def core(table: type[Table]) -> sa.Table:
 
 def load(table: type[Entity], row: Any) -> Entity:
     """An object of its own, which no session knows, from a row with all columns of its table."""
-    return table(**row._mapping)  # noqa: SLF001 - public, in spite of its name
+    return table(**row._asdict())
+
+
+class Part(Protocol):
+    """A statement that takes rows; several go to PostgreSQL as one."""
+
+    def statement(self) -> Any:
+        """For PostgreSQL, with the rows as arrays."""
+
+    def parameters(self, rows: Collection[Any]) -> dict[str, Any]:
+        """The arrays, by the names they have in the statement."""
+
+    async def run_apart(
+        self, db: AsyncSession, rows: Collection[Any], values: Mapping[str, Any]
+    ) -> Rows:
+        """On SQLite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A part bound to its rows, and to values that are the same for all of them."""
+
+    part: Part
+    rows: Collection[Any]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def carry_out(db: AsyncSession, bound: Sequence[Bound]) -> list[Rows]:
+    """Carry out statements that do not need each other in one round trip; the rows of each.
+
+    Those that return rows come first, and in this order: it is the order of their locks.
+    """
+    if db.new or db.dirty or db.deleted:
+        # A session looks for objects that are to be written only before it loads objects.
+        await db.flush()
+    if not has_arrays(db):
+        return [await one.part.run_apart(db, one.rows, one.values) for one in bound]
+    parts = tuple(one.part for one in bound)
+    together = _together.get(parts)
+    if together is None:
+        together = _together[parts] = _Together(parts, db.get_bind().dialect)
+    parameters: dict[str, Any] = {}
+    for one in bound:
+        parameters.update(one.part.parameters(one.rows), **one.values)
+    return together.sort(await fetch(db, together.prepared, parameters))
 
 
 class Many:
@@ -43,28 +92,33 @@ class Many:
         self._build = build
         self._columns = columns
         self._name = f"given_{next(_numbers)}"
-        self._built: dict[bool, Any] = {}
+        self._of_arrays: Any = None
+        self._of_json: Any = None
 
-    async def run(
-        self, db: AsyncSession, rows: Collection[Sequence[Any]], **values: Any
-    ) -> Sequence[Any]:
-        return await _execute(db, self.statement(db), self.parameters(db, rows) | values)
+    async def run(self, db: AsyncSession, rows: Collection[Sequence[Any]], **values: Any) -> Rows:
+        (found,) = await carry_out(db, (Bound(self, rows, values),))
+        return found
 
-    def statement(self, db: AsyncSession) -> Any:
-        arrays = has_arrays(db)
-        if arrays not in self._built:
-            rows = _unnest(self._name, self._columns) if arrays else self._read_json()
-            self._built[arrays] = self._build(rows)
-        return self._built[arrays]
+    def statement(self) -> Any:
+        if self._of_arrays is None:
+            self._of_arrays = self._build(unnest(self._name, self._columns))
+        return self._of_arrays
 
-    def parameters(self, db: AsyncSession, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
-        if not has_arrays(db):
-            return {self._name: json.dumps(list(rows))}
+    def parameters(self, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
         columns = zip(*rows, strict=True) if rows else itertools.repeat(())
         return {
             f"{self._name}_{name}": list(values)
             for name, values in zip(self._columns, columns, strict=False)
         }
+
+    async def run_apart(
+        self, db: AsyncSession, rows: Collection[Sequence[Any]], values: Mapping[str, Any]
+    ) -> Rows:
+        if not rows:
+            return ()
+        if self._of_json is None:
+            self._of_json = self._build(self._read_json())
+        return await _execute(db, self._of_json, {self._name: json.dumps(list(rows)), **values})
 
     def _read_json(self) -> sa.FromClause:
         text = sa.bindparam(self._name, type_=TEXT)
@@ -78,7 +132,7 @@ class Many:
 
 
 class Insertion:
-    """An INSERT of rows that have these columns."""
+    """An INSERT of rows that have these columns, in this order."""
 
     def __init__(
         self,
@@ -93,67 +147,44 @@ class Insertion:
         self._name = f"given_{next(_numbers)}"
         self._built: Any = None
 
-    async def run(
-        self, db: AsyncSession, rows: Sequence[Mapping[str, Any]], **values: Any
-    ) -> Sequence[Any]:
-        """There must be one row at least."""
-        if not has_arrays(db):
-            return await _execute(db, self._finish(sqlite.insert(self._table).values(rows)), {})
-        return await _execute(db, self.statement(db), self.parameters(db, rows))
+    async def run(self, db: AsyncSession, rows: Collection[Sequence[Any]]) -> Rows:
+        (added,) = await carry_out(db, (Bound(self, rows),))
+        return added
 
-    def statement(self, db: AsyncSession) -> Any:
-        """For arrays of rows."""
+    def statement(self) -> Any:
         if self._built is None:
             kinds = {name: self._table.columns[name].type for name in self._columns}
-            rows = _unnest(self._name, kinds)
+            rows = unnest(self._name, kinds)
             statement = postgresql.insert(self._table)
-            self._built = self._finish(statement.from_select(list(self._columns), sa.select(rows)))
+            # What is left out has a default of the database's.
+            chosen = statement.from_select(
+                list(self._columns), sa.select(rows), include_defaults=False
+            )
+            self._built = self._finish(chosen)
         return self._built
 
-    def parameters(self, db: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        return {f"{self._name}_{name}": [row[name] for row in rows] for name in self._columns}
+    def parameters(self, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
+        columns = zip(*rows, strict=True) if rows else itertools.repeat(())
+        return {
+            f"{self._name}_{name}": list(values)
+            for name, values in zip(self._columns, columns, strict=False)
+        }
 
-
-class Changes:
-    """Changes of different tables that do not need each other, in one round trip."""
-
-    def __init__(self, *parts: Many | Insertion) -> None:
-        self._parts = parts
-        self._built: Any = None
-
-    async def run(self, db: AsyncSession, *rows: Sequence[Any], **values: Any) -> None:
-        """Carry out each part with its rows, if it has any."""
-        parts = [(part, some) for part, some in zip(self._parts, rows, strict=True) if some]
-        if has_arrays(db) and parts:
-            parameters = values
-            for part, some in zip(self._parts, rows, strict=True):
-                parameters = parameters | part.parameters(db, some)
-            await _execute(db, self._statement(db), parameters)
-            return
-        for part, some in parts:
-            await part.run(db, some, **values)
-
-    def _statement(self, db: AsyncSession) -> Any:
-        if self._built is None:
-            *others, last = (part.statement(db) for part in self._parts)
-            named = [one.cte(f"part_{place}") for place, one in enumerate(others)]
-            self._built = last.add_cte(*named)
-        return self._built
+    async def run_apart(
+        self, db: AsyncSession, rows: Collection[Sequence[Any]], values: Mapping[str, Any]
+    ) -> Rows:
+        if not rows:
+            return ()
+        named = [dict(zip(self._columns, row, strict=True)) for row in rows]
+        return await _execute(db, self._finish(sqlite.insert(self._table).values(named)), values)
 
 
 def has_arrays(db: AsyncSession) -> bool:
     return db.get_bind().dialect.name == "postgresql"
 
 
-async def _execute(db: AsyncSession, statement: Any, parameters: dict[str, Any]) -> Sequence[Any]:
-    if db.new or db.dirty or db.deleted:
-        # A session looks for objects that are to be written only before it loads objects.
-        await db.flush()
-    result: Any = await db.execute(statement, parameters)
-    return cast("Sequence[Any]", result.all()) if result.returns_rows else ()
-
-
-def _unnest(prefix: str, kinds: Mapping[str, TypeEngine[Any]]) -> sa.FromClause:
+def unnest(prefix: str, kinds: Mapping[str, TypeEngine[Any]]) -> sa.FromClause:
+    """Rows out of arrays, each a parameter that is named `prefix_column`."""
     arrays = [
         sa.cast(
             sa.bindparam(f"{prefix}_{name}", type_=postgresql.ARRAY(kind)), postgresql.ARRAY(kind)
@@ -162,3 +193,73 @@ def _unnest(prefix: str, kinds: Mapping[str, TypeEngine[Any]]) -> sa.FromClause:
     ]
     columns = [sa.column(name, kind) for name, kind in kinds.items()]
     return sa.func.unnest(*arrays).table_valued(*columns, name=prefix).render_derived()
+
+
+class _Together:
+    """Parts as one statement: each is a CTE, and whatever they return comes as (part, row)."""
+
+    def __init__(self, parts: Sequence[Part], dialect: sa.Dialect) -> None:
+        statements = [part.statement() for part in parts]
+        self._readers = [_Reader(one, dialect) for one in statements]
+        if len(parts) == 1:
+            self.prepared = Prepared.of(statements[0], dialect)
+            return
+        ctes = [one.cte(f"part_{place}") for place, one in enumerate(statements)]
+        returned: list[Any] = [
+            sa.select(
+                sa.literal_column(str(place)), sa.literal_column(f"part_{place}")
+            ).select_from(cte)
+            for place, (cte, reader) in enumerate(zip(ctes, self._readers, strict=True))
+            if reader.names
+        ]
+        whole: Any = sa.union_all(*returned) if returned else sa.select(sa.literal_column("1"))
+        self.prepared = Prepared.of(whole.add_cte(*ctes), dialect)
+
+    def sort(self, records: Sequence[Any]) -> list[Rows]:
+        """The rows of each part."""
+        if len(self._readers) == 1:
+            return [self._readers[0].read(records)]
+        found: list[list[Any]] = [[] for _ in self._readers]
+        for place, *row in records:
+            if row:
+                found[place].append(row[0])
+        return [reader.read(some) for reader, some in zip(self._readers, found, strict=True)]
+
+
+class _Reader:
+    """From the driver's records to rows with names, and with our types for values."""
+
+    def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
+        columns = list(statement.exported_columns)
+        self.names = [column.key for column in columns]
+        self._make = _name_rows(tuple(self.names))
+        processors = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+        ]
+        self._processors = processors if any(processors) else None
+
+    def read(self, records: Sequence[Any]) -> Rows:
+        if self._processors is None:
+            return [self._make(record) for record in records]
+        return [
+            self._make(
+                value if process is None else process(value)
+                for process, value in zip(self._processors, record, strict=True)
+            )
+            for record in records
+        ]
+
+
+def _name_rows(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Columns without a name of their own are to be reached by their place."""
+    row: Any = namedtuple("row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 - its names are no literals
+    make: Callable[[Any], Any] = row._make
+    return make
+
+
+_together: dict[tuple[Part, ...], _Together] = {}
+
+
+async def _execute(db: AsyncSession, statement: Any, parameters: Mapping[str, Any]) -> Rows:
+    result: Any = await db.execute(statement, parameters)
+    return cast("Rows", result.all()) if result.returns_rows else ()

@@ -1,6 +1,6 @@
 """The outbox: a row is a job that is to be done, written with the change that asked for it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Index,
     Integer,
     String,
     Text,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -26,8 +28,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.many import Insertion, core
-from storage.schema import NEVER_REUSED, Key, Table, big_integer
+from storage.many import INT, TEXT, Bound, Insertion, Many, core
+from storage.schema import NEVER_REUSED, Key, Moment, Table, big_integer
 
 _HAS_KEY = "key IS NOT NULL"
 
@@ -105,6 +107,36 @@ _KEEP = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=False))
 _MOVE = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=True))
 
 
+def _is_pending(given: FromClause) -> ColumnElement[bool]:
+    name = bindparam("name", type_=TEXT)
+    return and_(JOBS.c.job == name, JOBS.c.key == given.c.key, JOBS.c.claimed_until.is_(None))
+
+
+def _revisions(given: FromClause) -> Any:
+    return select(JOBS.c.key, JOBS.c.revision).join(given, _is_pending(given))
+
+
+def _forget(given: FromClause) -> Any:
+    done = select(JOBS.c.id).join(
+        given, and_(_is_pending(given), JOBS.c.revision == given.c.revision)
+    )
+    return delete(JOBS).where(JOBS.c.id.in_(done.order_by(JOBS.c.id).with_for_update(of=JOBS)))
+
+
+def _put_off(given: FromClause) -> Any:
+    later = bindparam("later", type_=Moment())
+    return (
+        update(JOBS)
+        .where(_is_pending(given), JOBS.c.due_at < later)
+        .values(due_at=later, wake_at=later)
+    )
+
+
+_REVISIONS = Many(_revisions, key=TEXT)
+_FORGET = Many(_forget, key=TEXT, revision=INT)
+_PUT_OFF = Many(_put_off, key=TEXT)
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     job: str
@@ -133,10 +165,8 @@ class Backlog:
     oldest: datetime
 
 
-async def add_jobs(
-    db: AsyncSession, jobs: Iterable[NewJob], *, now: datetime, trust: timedelta
-) -> list[Wake]:
-    """Store the jobs, and say which are due at once.
+def add_jobs(jobs: Iterable[NewJob], *, now: datetime, trust: timedelta) -> list[Bound]:
+    """What stores the jobs; for each it returns (id, queue, due_at), for `find_due`.
 
     A pending job of the same key takes the new payload. It keeps its time, unless it is to move
     or is running just now: then it runs once more. Whoever stores the jobs wakes the workers;
@@ -146,26 +176,35 @@ async def add_jobs(
     moved: list[NewJob] = []
     for job in _last_of_each_key(jobs):
         (moved if job.move else kept).append(job)
-    wakes: list[Wake] = []
-    for some, move in ((kept, False), (moved, True)):
-        if some:
-            rows = await (_MOVE if move else _KEEP).run(
-                db, [_describe(job, now, trust) for job in some]
-            )
-            wakes += [Wake(queue, job_id) for job_id, queue, due_at in rows if due_at <= now]
-    return wakes
+    return [
+        Bound(part, [_describe(job, now, trust) for job in some])
+        for part, some in ((_KEEP, kept), (_MOVE, moved))
+        if some
+    ]
 
 
-def _describe(job: NewJob, now: datetime, trust: timedelta) -> dict[str, Any]:
-    return {
-        "job": job.job,
-        "key": job.key,
-        "queue": job.queue,
-        "payload": job.payload,
-        "request_id": job.request_id,
-        "due_at": job.due_at,
-        "wake_at": job.due_at + trust if job.due_at <= now else job.due_at,
-    }
+def find_due(stored: Iterable[tuple[int, str, datetime]], now: datetime) -> list[Wake]:
+    """The jobs among these that workers are to be told of at once."""
+    return [Wake(queue, job_id) for job_id, queue, due_at in stored if due_at <= now]
+
+
+def _describe(job: NewJob, now: datetime, trust: timedelta) -> tuple[Any, ...]:
+    wake_at = job.due_at + trust if job.due_at <= now else job.due_at
+    return job.job, job.key, job.queue, job.payload, job.request_id, job.due_at, wake_at
+
+
+async def find_revisions(db: AsyncSession, job: str, keys: Iterable[str]) -> list[tuple[str, int]]:
+    """The pending jobs of these keys, each as (key, revision)."""
+    rows = await _REVISIONS.run(db, [(key,) for key in keys], name=job)
+    return [(key, revision) for key, revision in rows]
+
+
+async def forget_jobs(
+    db: AsyncSession, job: str, done: Sequence[tuple[str, int]], *, later: datetime
+) -> None:
+    """Forget jobs that were done at these revisions; those asked for since then wait on."""
+    await _FORGET.run(db, done, name=job)
+    await _PUT_OFF.run(db, [(key,) for key, _ in done], name=job, later=later)
 
 
 async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str]]) -> None:

@@ -7,13 +7,14 @@ from server import texts
 from storage.accounts import Role
 from tests.client import Client
 from tests.instance import Instance, Person
-from tests.talks import Talk, add_talk, fence, refusal, start_talk
+from tests.talks import Talk, add_talk, fence, refusal, settled, start_talk
 
 FEED = "/notifications"
 ENGLISH = "You have new messages."
 
 
 async def list_feed(server: Instance, person: Person, **wanted: Any) -> list[Any]:
+    await settled(server)
     answer = await server.ask(person, FEED, "notification:list", wanted)
     items: list[Any] = answer["items"]
     return items
@@ -26,6 +27,7 @@ async def start_feed(server: Instance, count: int = 3) -> tuple[Person, list[Tal
         talks.append(await add_talk(talks[0], await server.add_person()))
     for talk in talks:
         await talk.send(talk.patient)
+        await settled(server)
     return talks[0].psychologist, talks
 
 
@@ -53,9 +55,11 @@ async def test_the_first_unread_message_makes_one_notification(server: Instance)
         "read_at": None,
     }
     for device in (phone, laptop):
+        await settled(server)
         await fence(device, FEED)
         assert told_in(device) == [("notification:created", note)]
         await device.wait_for_last("unread:changed", {"total": 1}, namespace=FEED)
+    await settled(server)
     await fence(writer, FEED)
     assert told_in(writer) == []
 
@@ -70,6 +74,7 @@ async def test_reading_the_chat_reads_its_notification(server: Instance) -> None
     assert (await server.ask(psychologist, FEED, "unread:get", {})) == {"total": 2}
     await talk.ask(psychologist, "message:read", seq=2)
 
+    await settled(server)
     await fence(device, FEED)
     read = {"notification_ids": [note["id"]], "total": 1}
     assert told_in(device) == [("notification:read", read)]
@@ -87,6 +92,7 @@ async def test_answering_and_deleting_read_the_notification_too(server: Instance
     await talk.send(psychologist, "An answer")
     await other.ask(other.patient, "message:delete", seq=1)
 
+    await settled(server)
     await fence(device, FEED)
     assert [(event, data["total"]) for event, data in told_in(device)] == [
         ("notification:read", 1),
@@ -99,6 +105,7 @@ async def test_a_chat_read_before_notifies_again(server: Instance) -> None:
     psychologist, (talk,) = await start_feed(server, 1)
     (first,) = await list_feed(server, psychologist)
     await talk.ask(psychologist, "message:read", seq=1)
+    await settled(server)
 
     await talk.send(talk.patient)
 
@@ -134,6 +141,7 @@ async def test_one_notification_is_read_on_every_device(server: Instance) -> Non
     repeated = await phone.ask("notification:read", again, namespace=FEED)
     assert repeated == {"notification_ids": [], "total": 2}
     for device in (phone, laptop):
+        await settled(server)
         await fence(device, FEED)
         assert told_in(device) == [("notification:read", answer)]
         await device.wait_for_last("unread:changed", {"total": 2}, namespace=FEED)
@@ -153,6 +161,7 @@ async def test_everything_is_read_at_once(server: Instance) -> None:
         "total": 0,
     }
     for device in (phone, laptop):
+        await settled(server)
         await fence(device, FEED)
         assert told_in(device) == [("notification:read", answer)]
         await device.wait_for_last("unread:changed", {"total": 0}, namespace=FEED)
@@ -196,6 +205,7 @@ async def test_a_feed_is_its_owners_alone(server: Instance) -> None:
     nothing = server.ask(psychologist, FEED, "notification:read", {"notification_id": 999_999})
     assert await refusal(nothing) == "not_found"
 
+    await settled(server)
     await fence(device, FEED)
     assert told_in(device) == []
     assert (await server.ask(psychologist, FEED, "unread:get", {})) == {"total": 2}

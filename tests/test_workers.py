@@ -41,7 +41,7 @@ async def add_jobs(server: Instance, count: int) -> None:
         async with Context.open(server.runtime) as ctx:
             new = NewJob(welcome.name, None, Queue.GENERAL, payload, "", ctx.now)
             some = [new] * min(count, CHUNK)
-            await outbox.add_jobs(ctx.db, some, now=ctx.now, trust=timedelta(0))
+            ctx.write(outbox.add_jobs(some, now=ctx.now, trust=timedelta(0)))
 
 
 async def wait_until_done(server: Instance) -> None:

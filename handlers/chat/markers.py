@@ -1,10 +1,10 @@
 """Markers: how far each of the two has got and read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from handlers.chat.declared import CARE, RATE, chat, messages_delivered, messages_read
 from handlers.chat.payloads import MarkerAnswer, MarkerMoved, MoveMarker
-from handlers.chat.unread import settle_unread
+from handlers.chat.unread import tell_unread
 from server.context import Context
 from server.contract import Asked
 from server.errors import Error, NotFound
@@ -27,7 +27,7 @@ async def mark_delivered(
     for talk, member, seq in _find_moves(talks, asked):
         if chats.mark_delivered(talk, member, seq, ctx.now):
             _tell_moved(ctx, messages_delivered, talk, member, seq)
-    await chats.save_talks(ctx.db, talks.values(), ctx.now)
+    ctx.write(chats.save_talks(talks.values(), ctx.now))
     return await _answer(ctx, talks, asked, Marker.DELIVERED)
 
 
@@ -43,8 +43,8 @@ async def mark_read(ctx: Context, asked: Sequence[Asked[MoveMarker]]) -> list[Ma
     for (talk, member, seq), count in zip(moves, passed, strict=True):
         if chats.mark_read(talk, member, seq, member.unread - count, ctx.now):
             _tell_moved(ctx, messages_read, talk, member, seq)
-    await chats.save_talks(ctx.db, talks.values(), ctx.now)
-    await settle_unread(ctx, talks.values())
+    ctx.write(chats.save_talks(talks.values(), ctx.now))
+    tell_unread(ctx, talks.values())
     return await _answer(ctx, talks, asked, Marker.READ)
 
 
@@ -82,7 +82,7 @@ def _tell_moved(
 async def _answer(
     ctx: Context, talks: Talks, asked: Sequence[Asked[MoveMarker]], marker: Marker
 ) -> list[MarkerAnswer | Error]:
-    unread = await chats.list_unread(ctx.db, {ask.user.id for ask in asked})
+    unread = await _count_unread(ctx, talks, {ask.user.id for ask in asked})
     answers: list[MarkerAnswer | Error] = []
     for ask in asked:
         talk = talks.get(ask.request.chat_id)
@@ -95,7 +95,17 @@ async def _answer(
                 chat_id=member.chat_id,
                 seq=member.read_seq if marker == Marker.READ else member.delivered_seq,
                 unread=member.unread,
-                total_unread=sum(count for _, count in unread[ask.user.id]),
+                total_unread=unread[ask.user.id],
             )
         )
     return answers
+
+
+async def _count_unread(ctx: Context, talks: Talks, user_ids: Collection[int]) -> dict[int, int]:
+    """What each has not read in all their chats; those under lock are ahead of the database."""
+    unread = {}
+    for user_id, counts in (await chats.list_unread(ctx.db, user_ids)).items():
+        elsewhere = sum(count for chat_id, count in counts if chat_id not in talks)
+        mine = [talk.members[user_id] for talk in talks.values() if user_id in talk.members]
+        unread[user_id] = elsewhere + sum(member.unread for member in mine)
+    return unread

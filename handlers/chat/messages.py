@@ -22,7 +22,7 @@ from handlers.chat.payloads import (
     Message,
     SendMessage,
 )
-from handlers.chat.unread import settle_unread
+from handlers.chat.unread import tell_unread
 from handlers.uploads import Purpose, Upload, attach, discard
 from server.context import Context
 from server.contract import Asked
@@ -48,13 +48,15 @@ async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> li
 
     Raises: invalid, not_found, chat_closed, conflict.
     """
-    talks = await chats.lock_talks(ctx.db, {ask.request.chat_id for ask in asked})
-    sent: Sent = {
-        **await chats.find_sent(ctx.db, [(ask.user.id, ask.request.client_ref) for ask in asked])
-    }
+    talks, before = await chats.lock_for_messages(
+        ctx.db,
+        {ask.request.chat_id for ask in asked},
+        [(ask.user.id, ask.request.client_ref) for ask in asked],
+    )
+    sent: Sent = {**before}
     answers = [await _send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
-    await chats.save_talks(ctx.db, talks.values(), ctx.now)
-    await settle_unread(ctx, talks.values())
+    ctx.write(chats.save_talks(talks.values(), ctx.now))
+    tell_unread(ctx, talks.values())
     return answers
 
 
@@ -139,8 +141,8 @@ async def delete_message(ctx: Context, request: DeleteMessage) -> Message:
         await discard(ctx, [file.id for file in files])
     message = await _describe(ctx, talk, row)
     ctx.push(message_deleted, message, to=talk.member_ids)
-    await chats.save_talks(ctx.db, [talk], ctx.now)
-    await settle_unread(ctx, [talk])
+    ctx.write(chats.save_talks([talk], ctx.now))
+    tell_unread(ctx, [talk])
     return message
 
 

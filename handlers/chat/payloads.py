@@ -214,6 +214,13 @@ class Unread(Payload):
         )
 
 
+class SettleChat(Payload):
+    """Whose notifications of a chat are to follow its counters."""
+
+    chat_id: Id
+    user_ids: list[Id]
+
+
 class SetTyping(Payload):
     chat_id: Id
     active: bool

@@ -1,20 +1,21 @@
 """Unread counters, and the one notification of every chat that has unread messages."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handlers import notifications
 from handlers.chat.declared import CARE, RATE, chat
-from handlers.chat.payloads import Unread
+from handlers.chat.payloads import SettleChat, Unread
 from server import texts
 from server.context import Context
 from server.payload import Nothing
 from storage import accounts
 from storage import chat as chats
-from storage.chat import Talk
-from storage.notifications import NewNotification
+from storage import notifications as feed
+from storage.chat import Standing, Talk
+from storage.notifications import NewNotification, Told
 
 
 async def is_undelivered(db: AsyncSession, user_id: int, data: Mapping[str, Any]) -> bool:
@@ -38,42 +39,60 @@ async def unread_changed(db: AsyncSession, user_ids: Collection[int]) -> dict[in
     return {user_id: Unread.of(counts) for user_id, counts in unread.items()}
 
 
-async def settle_unread(ctx: Context, talks: Iterable[Talk]) -> None:
-    """After counters changed: tell their people, and make or read the chats' notifications."""
-    changed, first, over = set(), [], []
+def tell_unread(ctx: Context, talks: Iterable[Talk]) -> None:
+    """After counters changed: tell their people, and let the chats' notifications follow."""
+    changed = set()
     for talk in talks:
-        for user_id, member in talk.members.items():
-            before = member.unread_before
-            if member.unread != before:
-                changed.add(user_id)
-            if member.unread and not before:
-                first.append((talk, user_id))
-            if member.unread > before > 0:
-                notifications.announce_soon(ctx, user_id, MESSAGE, _subject(talk))
-            if before and not member.unread:
-                over.append((user_id, _subject(talk)))
-    ctx.refresh(unread_changed, of=changed)
-    if first:
-        await notifications.notify(ctx, await _write_notes(ctx, first))
-    if over:
+        moved = [one.user_id for one in talk.members.values() if one.unread != one.unread_before]
+        if moved:
+            changed.update(moved)
+            about = SettleChat(chat_id=talk.id, user_ids=talk.member_ids)
+            ctx.follow(settle_notifications, about, key=str(talk.id))
+    if changed:
+        ctx.refresh(unread_changed, of=changed)
+
+
+@chat.follow_up("chat.settle_notifications", SettleChat)
+async def settle_notifications(ctx: Context, asked: Sequence[SettleChat]) -> None:
+    """Make, renew or read the notifications of chats, as their counters are by now.
+
+    Not with every message: two people who answer each other would make and read one each time.
+    """
+    people = {user_id for about in asked for user_id in about.user_ids}
+    # From here on nobody else settles these; what is counted now is not older than what they saw.
+    await feed.lock_feeds(ctx.db, people)
+    standings = await chats.list_standings(ctx.db, {about.chat_id for about in asked})
+    told = await feed.find_told(ctx.db, {(one.user_id, _subject(one.chat_id)) for one in standings})
+    if unread := [one for one in standings if one.unread and _is_news(one, told)]:
+        await notifications.notify(ctx, await _write_notes(ctx, unread))
+    if over := [(one.user_id, _subject(one.chat_id)) for one in standings if not one.unread]:
         await notifications.read_subjects(ctx, over)
 
 
-async def _write_notes(ctx: Context, unread: list[tuple[Talk, int]]) -> list[NewNotification]:
-    people = await accounts.find_named(ctx.db, {i for talk, _ in unread for i in talk.members})
+def _is_news(one: Standing, told: Mapping[tuple[int, str], Told]) -> bool:
+    """Whether it is not what a notification told that was read although the chat was not."""
+    last = told.get((one.user_id, _subject(one.chat_id)))
+    return last is None or last.unread or last.version <= one.read_seq
+
+
+async def _write_notes(ctx: Context, unread: Sequence[Standing]) -> list[NewNotification]:
+    people = await accounts.find_named(
+        ctx.db, {user_id for one in unread for user_id in (one.user_id, one.other_id)}
+    )
     return [
         NewNotification(
-            user_id=user_id,
+            user_id=one.user_id,
             type=MESSAGE.name,
-            subject=_subject(talk),
-            title=people[talk.other(user_id).user_id].name,
-            text=texts.get("notification.message_text", people[user_id].locale),
-            link=f"/chats/{talk.id}",
-            data={"chat_id": talk.id},
+            subject=_subject(one.chat_id),
+            title=people[one.other_id].name,
+            text=texts.get("notification.message_text", people[one.user_id].locale),
+            link=f"/chats/{one.chat_id}",
+            data={"chat_id": one.chat_id},
+            version=one.last_seq,
         )
-        for talk, user_id in unread
+        for one in unread
     ]
 
 
-def _subject(talk: Talk) -> str:
-    return f"chat:{talk.id}"
+def _subject(chat_id: int) -> str:
+    return f"chat:{chat_id}"

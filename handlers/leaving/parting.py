@@ -6,7 +6,7 @@ from handlers.care.payloads import Relation
 from handlers.chat.conversations import describe_for
 from handlers.chat.declared import chat_closed, chat_erased
 from handlers.chat.payloads import ChatErased
-from handlers.chat.unread import settle_unread
+from handlers.chat.unread import tell_unread
 from handlers.leaving.steps import Cursor, Leaver, Moved
 from handlers.notifications import read_subjects
 from server.context import Context
@@ -100,8 +100,8 @@ async def _tell_chat(ctx: Context, leaver: Leaver, pairing: Pairing, talk: chats
         return
     if member.unread:
         member.unread, member.moved = 0, True
-        await chats.save_talks(ctx.db, [talk], ctx.now)
-        await settle_unread(ctx, [talk])
+        ctx.write(chats.save_talks([talk], ctx.now))
+        tell_unread(ctx, [talk])
     described = await describe_for(ctx, pairing.chat_id, pairing.other_id)
     if described is not None:
         ctx.push(chat_closed, described, to=[pairing.other_id])

@@ -100,7 +100,8 @@ async def get_unread(ctx: Context, request: Nothing) -> UnreadTotal:
 async def notify(ctx: Context, notes: Sequence[NewNotification]) -> None:
     """Put something into people's feeds, and bring it to them by the channels they want.
 
-    What is there unread already stays, with the new words if these are others.
+    What is there unread already stays, with the new words if these are others; with a higher
+    version it is announced again.
     """
     switches = await choose_switches(ctx, {(note.user_id, note.type) for note in notes})
     notes = [replace(note, in_app=switches[note.user_id, note.type].in_app) for note in notes]
@@ -118,11 +119,14 @@ async def notify(ctx: Context, notes: Sequence[NewNotification]) -> None:
     ctx.refresh(unread_changed, of={row.user_id for row in added if row.in_app})
     there = {(row.user_id, row.subject) for row in added}
     old = [note for note in notes if (note.user_id, note.subject) not in there]
-    for changed in await feed.change_notifications(ctx.db, old):
+    reworded, grown = await feed.renew_notifications(ctx.db, old)
+    for changed in reworded:
         if changed.in_app:
             ctx.push(
                 notification_updated, Notification.model_validate(changed), to=[changed.user_id]
             )
+    for note in grown:
+        announce_soon(ctx, note.user_id, KINDS[note.type], note.subject)
 
 
 def announce_soon(ctx: Context, user_id: int, kind: Kind, subject: str) -> None:

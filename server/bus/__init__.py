@@ -40,8 +40,8 @@ Message = Notice | Cut
 class Listener(Protocol):
     """What the bus tells the instance that holds it."""
 
-    def receive(self, message: Message) -> None:
-        """A message for somebody with a subscription here."""
+    def receive(self, messages: Sequence[Message]) -> None:
+        """Messages for people with a subscription here."""
 
     def recovered(self) -> None:
         """Messages may have been lost; the log knows them."""

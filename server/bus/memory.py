@@ -25,9 +25,7 @@ class MemoryBus:
 
     def publish(self, messages: Sequence[Message]) -> None:
         if self._listener is not None:
-            for message in messages:
-                if message.user_id in self._subscribed:
-                    self._listener.receive(message)
+            self._listener.receive([one for one in messages if one.user_id in self._subscribed])
 
     def subscribe(self, user_id: int) -> None:
         self._subscribed.add(user_id)

@@ -3,6 +3,7 @@
 from storage.chat.reading import (
     Reached,
     Receipts,
+    Standing,
     View,
     find_partners,
     get_last_receipts,
@@ -13,6 +14,7 @@ from storage.chat.reading import (
     list_attachments,
     list_messages,
     list_partners,
+    list_standings,
     list_unread,
     list_views,
     list_views_after,
@@ -33,12 +35,13 @@ from storage.chat.talks import (
     add_message,
     count_passed,
     delete_message,
+    lock_for_messages,
     lock_talks,
     mark_delivered,
     mark_read,
     save_talks,
 )
-from storage.chat.writing import close_chat, find_sent, get_message, open_chat
+from storage.chat.writing import close_chat, get_message, open_chat
 
 __all__ = [
     "Attachment",
@@ -52,6 +55,7 @@ __all__ = [
     "Reached",
     "Receipt",
     "Receipts",
+    "Standing",
     "Talk",
     "View",
     "add_message",
@@ -59,7 +63,6 @@ __all__ = [
     "count_passed",
     "delete_message",
     "find_partners",
-    "find_sent",
     "get_last_receipts",
     "get_message",
     "get_receipts",
@@ -69,9 +72,11 @@ __all__ = [
     "list_attachments",
     "list_messages",
     "list_partners",
+    "list_standings",
     "list_unread",
     "list_views",
     "list_views_after",
+    "lock_for_messages",
     "lock_talks",
     "mark_delivered",
     "mark_read",

@@ -57,11 +57,42 @@ def _find_others(asked: FromClause, mine: str, other: str) -> Any:
     )
 
 
+def _list_standings(asked: FromClause) -> Any:
+    other = MEMBERS.alias("other")
+    return (
+        select(
+            CHATS.c.id,
+            MEMBERS.c.user_id,
+            other.c.user_id,
+            MEMBERS.c.read_seq,
+            MEMBERS.c.unread,
+            CHATS.c.last_seq,
+        )
+        .join(asked, CHATS.c.id == asked.c.id)
+        .join(MEMBERS, MEMBERS.c.chat_id == CHATS.c.id)
+        .join(other, and_(other.c.chat_id == CHATS.c.id, other.c.user_id != MEMBERS.c.user_id))
+        .order_by(CHATS.c.id, MEMBERS.c.user_id)
+    )
+
+
 _UNREAD = Many(_list_unread, user_id=INT)
+_STANDINGS = Many(_list_standings, id=INT)
 _PATIENTS, _PSYCHOLOGISTS = (
     Many(partial(_find_others, mine=mine, other=other), user_id=INT)
     for mine, other in itertools.permutations(("psychologist_id", "patient_id"))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much somebody has not read in a chat, and how far the chat has got."""
+
+    chat_id: int
+    user_id: int
+    other_id: int
+    read_seq: int
+    unread: int
+    last_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +269,12 @@ async def list_unread(
     for user_id, chat_id, count in rows:
         unread[user_id].append((chat_id, count))
     return unread
+
+
+async def list_standings(db: AsyncSession, chat_ids: Collection[int]) -> list[Standing]:
+    """How much each member of these chats has not read; of chats of two."""
+    rows = await _STANDINGS.run(db, [(chat_id,) for chat_id in sorted(chat_ids)])
+    return [Standing(*row) for row in rows]
 
 
 async def list_partners(

@@ -3,17 +3,18 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, bindparam, func, literal, select, union_all, update
+from sqlalchemy import FromClause, and_, bindparam, cast, func, literal, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.chat.tables import Attachment, Chat, Marker, Member, Message, Receipt
-from storage.many import INT, Changes, Insertion, Many, core
+from storage.many import INT, TEXT, Bound, Insertion, Many, carry_out, core, load
 from storage.schema import Moment
 
-CHATS, MEMBERS = core(Chat), core(Member)
+CHATS, MEMBERS, MESSAGES = core(Chat), core(Member), core(Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class NewMessage:
 
 
 MESSAGE_COLUMNS = tuple(one.name for one in fields(NewMessage))
+_columns = attrgetter(*MESSAGE_COLUMNS)
 
 
 def _lock(asked: FromClause) -> Any:
@@ -48,6 +50,16 @@ def _lock(asked: FromClause) -> Any:
         .join(MEMBERS, MEMBERS.c.chat_id == CHATS.c.id)
         .order_by(CHATS.c.id, MEMBERS.c.user_id)
         .with_for_update(of=[CHATS, MEMBERS])
+    )
+
+
+def _find_sent(asked: FromClause) -> Any:
+    return select(MESSAGES).join(
+        asked,
+        and_(
+            MESSAGES.c.sender_id == asked.c.sender_id,
+            MESSAGES.c.client_ref == cast(asked.c.ref, MESSAGES.c.client_ref.type),
+        ),
     )
 
 
@@ -72,12 +84,13 @@ def _move_members(places: FromClause) -> Any:
 
 
 _LOCK = Many(_lock, id=INT)
-_SAVE = Changes(
-    Insertion(Message, *MESSAGE_COLUMNS),
-    Insertion(Attachment, "chat_id", "seq", "place", "upload_id"),
-    Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at"),
-    Many(_move_ends, id=INT, last_seq=INT),
-    Many(_move_members, chat_id=INT, user_id=INT, read_seq=INT, delivered_seq=INT, unread=INT),
+_FIND_SENT = Many(_find_sent, sender_id=INT, ref=TEXT)
+_ADD = Insertion(Message, *MESSAGE_COLUMNS)
+_ATTACH = Insertion(Attachment, "chat_id", "seq", "place", "upload_id")
+_NOTE = Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at")
+_MOVE_ENDS = Many(_move_ends, id=INT, last_seq=INT)
+_MOVE_MEMBERS = Many(
+    _move_members, chat_id=INT, user_id=INT, read_seq=INT, delivered_seq=INT, unread=INT
 )
 
 
@@ -103,8 +116,8 @@ class Talk:
     last_seq: int
     members: dict[int, Progress] = field(default_factory=dict)
     messages: list[NewMessage] = field(default_factory=list)
-    attachments: list[dict[str, Any]] = field(default_factory=list)
-    receipts: list[dict[str, Any]] = field(default_factory=list)
+    attachments: list[tuple[Any, ...]] = field(default_factory=list)
+    receipts: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
     def member_ids(self) -> list[int]:
@@ -117,7 +130,25 @@ class Talk:
 
 async def lock_talks(db: AsyncSession, chat_ids: Collection[int]) -> dict[int, Talk]:
     """The chats with both members, locked in the order of their ids."""
-    rows = await _LOCK.run(db, [(chat_id,) for chat_id in chat_ids])
+    return _gather(await _LOCK.run(db, [(chat_id,) for chat_id in chat_ids]))
+
+
+async def lock_for_messages(
+    db: AsyncSession, chat_ids: Collection[int], refs: Sequence[tuple[int, UUID]]
+) -> tuple[dict[int, Talk], dict[tuple[int, UUID], Message]]:
+    """The chats, as `lock_talks`, and what these senders sent under these `client_ref`s before."""
+    rows, sent = await carry_out(
+        db,
+        [
+            Bound(_LOCK, [(chat_id,) for chat_id in chat_ids]),
+            Bound(_FIND_SENT, [(user_id, ref.hex) for user_id, ref in refs]),
+        ],
+    )
+    found = {(row.sender_id, row.client_ref): load(Message, row) for row in sent}
+    return _gather(rows), found
+
+
+def _gather(rows: Iterable[Any]) -> dict[int, Talk]:
     talks: dict[int, Talk] = {}
     for chat_id, status, last_seq, user_id, read_seq, delivered_seq, unread in rows:
         talk = talks.get(chat_id)
@@ -151,8 +182,7 @@ def add_message(
     )
     talk.messages.append(message)
     talk.attachments += [
-        {"chat_id": talk.id, "seq": seq, "place": place, "upload_id": upload_id}
-        for place, upload_id in enumerate(upload_ids)
+        (talk.id, seq, place, upload_id) for place, upload_id in enumerate(upload_ids)
     ]
     return message
 
@@ -212,31 +242,28 @@ async def count_passed(db: AsyncSession, moves: Sequence[tuple[Talk, Progress, i
     return passed
 
 
-async def save_talks(db: AsyncSession, talks: Iterable[Talk], now: datetime) -> None:
-    """Write what has changed."""
+def save_talks(talks: Iterable[Talk], now: datetime) -> list[Bound]:
+    """What writes all that has changed."""
     changed = [talk for talk in talks if any(one.moved for one in talk.members.values())]
+    if not changed:
+        return []
     spoken = [talk for talk in changed if talk.messages]
-    await _SAVE.run(
-        db,
-        [_describe(message) for talk in spoken for message in talk.messages],
-        [row for talk in spoken for row in talk.attachments],
-        [row for talk in changed for row in talk.receipts],
-        [(talk.id, talk.last_seq) for talk in spoken],
-        [
-            (one.chat_id, one.user_id, one.read_seq, one.delivered_seq, one.unread)
-            for talk in changed
-            for one in talk.members.values()
-            if one.moved
-        ],
-        now=now,
-    )
-
-
-def _describe(message: NewMessage) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in MESSAGE_COLUMNS}
+    return [
+        Bound(_ADD, [_columns(message) for talk in spoken for message in talk.messages]),
+        Bound(_ATTACH, [row for talk in spoken for row in talk.attachments]),
+        Bound(_NOTE, [row for talk in changed for row in talk.receipts]),
+        Bound(_MOVE_ENDS, [(talk.id, talk.last_seq) for talk in spoken], {"now": now}),
+        Bound(
+            _MOVE_MEMBERS,
+            [
+                (one.chat_id, one.user_id, one.read_seq, one.delivered_seq, one.unread)
+                for talk in changed
+                for one in talk.members.values()
+                if one.moved
+            ],
+        ),
+    ]
 
 
 def _note(talk: Talk, member: Progress, kind: Marker, seq: int, now: datetime) -> None:
-    talk.receipts.append(
-        {"chat_id": talk.id, "user_id": member.user_id, "kind": kind, "seq": seq, "at": now}
-    )
+    talk.receipts.append((talk.id, member.user_id, kind, seq, now))

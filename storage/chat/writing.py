@@ -1,31 +1,13 @@
-"""Opening and closing chats, and finding what was written in them."""
+"""Opening and closing chats."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import FromClause, and_, cast, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.chat.tables import Chat, ChatStatus, Member, Message
 from storage.database import insert
-from storage.many import INT, TEXT, Many, core, load
-
-MESSAGES = core(Message)
-
-
-def _find_sent(asked: FromClause) -> Any:
-    return select(MESSAGES).join(
-        asked,
-        and_(
-            MESSAGES.c.sender_id == asked.c.sender_id,
-            MESSAGES.c.client_ref == cast(asked.c.ref, MESSAGES.c.client_ref.type),
-        ),
-    )
-
-
-_FIND_SENT = Many(_find_sent, sender_id=INT, ref=TEXT)
 
 
 async def open_chat(
@@ -64,14 +46,6 @@ async def close_chat(db: AsyncSession, psychologist_id: int, patient_id: int) ->
         .values(status=ChatStatus.CLOSED)
         .returning(Chat.id)
     )
-
-
-async def find_sent(
-    db: AsyncSession, refs: Sequence[tuple[int, UUID]]
-) -> dict[tuple[int, UUID], Message]:
-    """The messages that these senders sent under these `client_ref`s before."""
-    rows = await _FIND_SENT.run(db, [(user_id, ref.hex) for user_id, ref in refs])
-    return {(row.sender_id, row.client_ref): load(Message, row) for row in rows}
 
 
 async def get_message(db: AsyncSession, chat_id: int, seq: int) -> Message | None:

@@ -2,9 +2,10 @@
 
 from storage.notifications.feed import (
     NewNotification,
+    Told,
     add_notifications,
-    change_notifications,
     count_unread,
+    find_told,
     find_unread,
     list_notifications,
     list_notifications_after,
@@ -12,6 +13,7 @@ from storage.notifications.feed import (
     mark_read,
     mark_subjects_read,
     owns_notification,
+    renew_notifications,
 )
 from storage.notifications.preferences import (
     get_preferences,
@@ -27,9 +29,10 @@ __all__ = [
     "Notification",
     "Preference",
     "Subscription",
+    "Told",
     "add_notifications",
-    "change_notifications",
     "count_unread",
+    "find_told",
     "find_unread",
     "get_preferences",
     "list_notifications",
@@ -40,6 +43,7 @@ __all__ = [
     "mark_read",
     "mark_subjects_read",
     "owns_notification",
+    "renew_notifications",
     "set_preference",
     "set_subscriptions",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import FromClause, Row, bindparam, func, select, tuple_, update
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts import User
@@ -29,14 +29,46 @@ def _lock(asked: FromClause) -> Any:
 def _see(seen: FromClause) -> Any:
     return (
         update(NOTES)
-        .where(
-            NOTES.c.user_id == seen.c.user_id,
-            NOTES.c.subject == seen.c.subject,
-            NOTES.c.read_at.is_(None),
-        )
+        .where(_is_about(seen))
         .values(read_at=bindparam("now", type_=Moment()))
         .returning(NOTES.c.user_id, NOTES.c.id, NOTES.c.in_app)
     )
+
+
+def _is_about(asked: FromClause) -> ColumnElement[bool]:
+    return and_(
+        NOTES.c.user_id == asked.c.user_id,
+        NOTES.c.subject == asked.c.subject,
+        NOTES.c.read_at.is_(None),
+    )
+
+
+def _find(asked: FromClause) -> Any:
+    return select(
+        NOTES.c.user_id,
+        NOTES.c.subject,
+        NOTES.c.title,
+        NOTES.c.text,
+        NOTES.c.link,
+        NOTES.c.version,
+    ).join(asked, _is_about(asked))
+
+
+def _find_told(asked: FromClause) -> Any:
+    return (
+        select(
+            NOTES.c.user_id,
+            NOTES.c.subject,
+            func.max(NOTES.c.version),
+            func.count() - func.count(NOTES.c.read_at),
+        )
+        .join(asked, and_(NOTES.c.user_id == asked.c.user_id, NOTES.c.subject == asked.c.subject))
+        .group_by(NOTES.c.user_id, NOTES.c.subject)
+    )
+
+
+def _grow(more: FromClause) -> Any:
+    return update(NOTES).where(_is_about(more)).values(version=more.c.version)
 
 
 def _count(asked: FromClause) -> Any:
@@ -54,6 +86,9 @@ def _count(asked: FromClause) -> Any:
 
 _LOCK = Many(_lock, user_id=INT)
 _SEE = Many(_see, user_id=INT, subject=TEXT)
+_FIND = Many(_find, user_id=INT, subject=TEXT)
+_FIND_TOLD = Many(_find_told, user_id=INT, subject=TEXT)
+_GROW = Many(_grow, user_id=INT, subject=TEXT, version=INT)
 _COUNT = Many(_count, user_id=INT)
 _ADD = Insertion(
     Notification,
@@ -65,6 +100,7 @@ _ADD = Insertion(
     "link",
     "data",
     "in_app",
+    "version",
     "created_at",
     finish=lambda added: added.on_conflict_do_nothing().returning(*NOTES.c),
 )
@@ -80,6 +116,26 @@ class NewNotification:
     link: str
     data: dict[str, Any]
     in_app: bool = True
+    version: int = 0
+    """Of what it is about; a higher one than was told of is told of again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person was told of a subject: up to which version, and if some of it is unread."""
+
+    version: int
+    unread: bool
+
+
+async def find_told(
+    db: AsyncSession, subjects: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], Told]:
+    """What was told of each (user_id, subject), if anything was."""
+    rows = await _FIND_TOLD.run(db, subjects)
+    return {
+        (user_id, subject): Told(version, unread > 0) for user_id, subject, version, unread in rows
+    }
 
 
 async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:
@@ -89,48 +145,64 @@ async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:
 
 async def add_notifications(
     db: AsyncSession, notes: Sequence[NewNotification], now: datetime
-) -> list[Row[Any]]:
+) -> list[Any]:
     """Add those whose subject has no unread notification yet; the rows that were added."""
     if not notes:
         return []
     rows = [
-        {
-            "user_id": note.user_id,
-            "type": note.type,
-            "subject": note.subject,
-            "title": note.title,
-            "text": note.text,
-            "link": note.link,
-            "data": note.data,
-            "in_app": note.in_app,
-            "created_at": now,
-        }
+        (
+            note.user_id,
+            note.type,
+            note.subject,
+            note.title,
+            note.text,
+            note.link,
+            note.data,
+            note.in_app,
+            note.version,
+            now,
+        )
         for note in sorted(notes, key=lambda note: (note.user_id, note.subject))
     ]
     return list(await _ADD.run(db, rows))
 
 
-async def change_notifications(
+async def renew_notifications(
     db: AsyncSession, notes: Sequence[NewNotification]
-) -> list[Notification]:
-    """Give those that say something else now their new words; the ones that changed."""
-    changed: list[Notification] = []
-    for note in notes:
-        statement = (
-            update(Notification)
-            .where(
-                Notification.user_id == note.user_id,
-                Notification.subject == note.subject,
-                Notification.read_at.is_(None),
-                tuple_(Notification.title, Notification.text, Notification.link)
-                != (note.title, note.text, note.link),
-            )
-            .values(title=note.title, text=note.text, link=note.link, data=note.data)
-            .returning(Notification)
-            .execution_options(populate_existing=True)
+) -> tuple[list[Notification], list[NewNotification]]:
+    """Let what is there unread say what is so now; those with other words, those with more."""
+    if not notes:
+        return [], []
+    rows = await _FIND.run(db, [(note.user_id, note.subject) for note in notes])
+    there = {(row.user_id, row.subject): row for row in rows}
+    found = [(note, there[_key(note)]) for note in notes if _key(note) in there]
+    changed = [await _reword(db, note) for note, row in found if _words(note) != _words(row)]
+    grown = [note for note, row in found if note.version > row.version]
+    await _GROW.run(db, [(*_key(note), note.version) for note in grown])
+    return [row for row in changed if row is not None], grown
+
+
+async def _reword(db: AsyncSession, note: NewNotification) -> Notification | None:
+    statement = (
+        update(Notification)
+        .where(
+            Notification.user_id == note.user_id,
+            Notification.subject == note.subject,
+            Notification.read_at.is_(None),
         )
-        changed += await db.scalars(statement)
-    return changed
+        .values(title=note.title, text=note.text, link=note.link, data=note.data)
+        .returning(Notification)
+        .execution_options(populate_existing=True)
+    )
+    return (await db.scalars(statement)).one_or_none()
+
+
+def _key(note: NewNotification) -> tuple[int, str]:
+    return note.user_id, note.subject
+
+
+def _words(note: Any) -> tuple[str, str, str]:
+    return note.title, note.text, note.link
 
 
 async def find_unread(db: AsyncSession, user_id: int, subject: str) -> Notification | None:

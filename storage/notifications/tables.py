@@ -7,7 +7,7 @@ from sqlalchemy import JSON, Index, String
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.schema import NEVER_REUSED, Key, Table, UserId, UserKey
+from storage.schema import NEVER_REUSED, Key, Number, Table, UserId, UserKey
 
 _UNREAD = "read_at IS NULL"
 
@@ -15,12 +15,14 @@ _UNREAD = "read_at IS NULL"
 class Notification(Table):
     """`subject` names what it is about; there is one unread notification about a thing.
 
+    `version` grows when there is more to tell of it, as with every message of a chat.
     One that its person does not want in the feed is there for the other channels.
     """
 
     __tablename__ = "notifications"
     __table_args__ = (
         Index(None, "user_id", "id"),
+        Index(None, "user_id", "subject", "version"),
         Index(
             "uq_notifications_unread_subject",
             "user_id",
@@ -41,6 +43,7 @@ class Notification(Table):
     link: Mapped[str] = mapped_column(String(200))
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     in_app: Mapped[bool] = mapped_column(default=True, server_default="1")
+    version: Mapped[Number] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime]
     read_at: Mapped[datetime | None]
 

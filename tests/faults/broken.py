@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -29,19 +29,20 @@ def drop_pushes() -> None:
 
 def forget_refs() -> None:
     """A message that is sent again is a new one."""
-    find, add = chats.find_sent, chats.add_message
+    lock, add = chats.lock_for_messages, chats.add_message
     known: set[UUID] = set()
 
     async def find_nothing(
-        db: Any, refs: Sequence[tuple[int, UUID]]
-    ) -> dict[tuple[int, UUID], chats.Message]:
-        known.update(ref for _, ref in await find(db, refs))
-        return {}
+        db: Any, chat_ids: Collection[int], refs: Sequence[tuple[int, UUID]]
+    ) -> tuple[dict[int, chats.Talk], dict[tuple[int, UUID], chats.Message]]:
+        talks, sent = await lock(db, chat_ids, refs)
+        known.update(ref for _, ref in sent)
+        return talks, {}
 
     def add_another(*args: Any, client_ref: UUID, **kwargs: Any) -> chats.NewMessage:
         return add(*args, client_ref=uuid4() if client_ref in known else client_ref, **kwargs)
 
-    setattr(chats, "find_sent", find_nothing)  # noqa: B010
+    setattr(chats, "lock_for_messages", find_nothing)  # noqa: B010
     setattr(chats, "add_message", add_another)  # noqa: B010
 
 

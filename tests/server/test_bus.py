@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -31,8 +31,8 @@ class Ears:
         self.recoveries = 0
         self._news = asyncio.Event()
 
-    def receive(self, message: Message) -> None:
-        self.heard.append(message)
+    def receive(self, messages: Sequence[Message]) -> None:
+        self.heard += messages
         self._news.set()
 
     def recovered(self) -> None:

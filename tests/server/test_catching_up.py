@@ -151,7 +151,7 @@ async def test_what_the_bus_brings_out_of_order_is_told_in_order(
     await ready(client)
     one, two, three = notices(await log_silently(kernel, person, 1, 2, 3))
     for notice in (three, one, one, two, three, two):
-        delivery_of(kernel).receive(notice)
+        delivery_of(kernel).receive([notice])
     await client.wait_for_seq(3, namespace=PLACE)
     await tell(kernel, [person], 4)
     await client.wait_for_seq(4, namespace=PLACE)
@@ -162,9 +162,9 @@ async def test_a_gap_is_filled_from_the_log(kernel: Instance, person: Person) ->
     client = await kernel.connect(person, PLACE)
     await ready(client)
     logged = notices(await log_silently(kernel, person, *range(400)))
-    delivery_of(kernel).receive(logged[0])
+    delivery_of(kernel).receive(logged[:1])
     for notice in logged[300:]:
-        delivery_of(kernel).receive(notice)
+        delivery_of(kernel).receive([notice])
     await client.wait_for_seq(400, namespace=PLACE)
     assert numbers(client) == list(range(400))
 

@@ -17,6 +17,7 @@ from server.payload import Change, Nothing, Payload
 from server.wire import Wire
 from storage import events
 from storage.accounts import Role
+from storage.many import carry_out
 from tests.backend import Backend
 from tests.client import Client
 from tests.instance import Instance, Person, start_instance
@@ -156,9 +157,10 @@ async def log_silently(server: Instance, person: Person, *numbers: int) -> list[
             events.Push(person.id, PLACE, "thing:added", Thing(number=n).model_dump_json())
             for n in numbers
         ]
-        logged = await events.append_events(db, pushes, server.runtime.clock())
+        at = server.runtime.clock()
+        (heads,) = await carry_out(db, [events.append_events(pushes, at)])
         await db.commit()
-    return logged
+    return events.number_events(pushes, heads, at)
 
 
 def token_of(server: Instance, person: Person, *, seconds: float) -> str:

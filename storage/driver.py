@@ -1,0 +1,58 @@
+"""Statements that go to asyncpg as they are, within the transaction of a session.
+
+Two private names of SQLAlchemy's are used: its connection's transaction, and how it begins one.
+`tests/storage/test_driver.py` fails when they move.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement's text, and how its parameters are put in their places."""
+
+    text: str
+    places: Sequence[tuple[str, Callable[[Any], Any] | None]]
+    """The name of each parameter, and what makes the driver's value out of ours."""
+
+    fixed: Mapping[str, Any]
+    """Parameters that the statement itself brings."""
+
+    @classmethod
+    def of(cls, statement: Any, dialect: sa.Dialect) -> Self:
+        compiled = statement.compile(dialect=dialect)
+        return cls(
+            str(compiled),
+            [
+                (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+                for name in compiled.positiontup
+            ],
+            compiled.params,
+        )
+
+    def arrange(self, parameters: Mapping[str, Any]) -> list[Any]:
+        given = {**self.fixed, **parameters}
+        return [
+            given[name] if process is None else process(given[name])
+            for name, process in self.places
+        ]
+
+
+async def fetch(
+    db: AsyncSession, prepared: Prepared, parameters: Mapping[str, Any]
+) -> Sequence[Any]:
+    """The driver's records, in the session's transaction, which begins if it has not yet."""
+    connection = await db.connection()
+    pooled: Any = await connection.get_raw_connection()
+    adapted = pooled.dbapi_connection
+    if adapted._transaction is None:  # noqa: SLF001 - watched by test_driver.py
+        await adapted._start_transaction()  # noqa: SLF001
+    records: Sequence[Any] = await pooled.driver_connection.fetch(
+        prepared.text, *prepared.arrange(parameters)
+    )
+    return records
