@@ -55,6 +55,7 @@ class Feed:
     def __init__(self, client: Client, delivery: "Delivery") -> None:
         self.namespace = client.namespace
         self._client = client
+        self._wire = client.wire
         self._delivery = delivery
         self._started = False
         self._last = 0
@@ -76,20 +77,22 @@ class Feed:
             self._catching_up.cancel()
 
     def offer(self, notice: Notice) -> None:
-        if notice.seq is None:
+        seq = notice.seq
+        if seq is None:
             self._signal(notice)
             return
-        if notice.seq <= self._last:
+        if seq <= self._last:
             return
-        self._known = max(self._known, notice.seq)
+        self._known = max(self._known, seq)
         if not self._started:
             return
-        if self._catching_up is None and notice.seq == self._last + 1:
+        if self._catching_up is None and seq == self._last + 1:
             self._send(notice, "live")
-            self._send_early()
+            if self._early:
+                self._send_early()
             return
         if len(self._early) < MAX_WAITING:
-            self._early[notice.seq] = notice
+            self._early[seq] = notice
         self._catch_up("gap", GAP_PATIENCE)
 
     def _signal(self, notice: Notice) -> None:
@@ -98,7 +101,7 @@ class Feed:
                 return
             self._as_of[notice.event] = notice.as_of
         if self._started:
-            self._client.send(_encode(notice), may_be_dropped=True)
+            self._wire.post(_encode(notice), may_be_dropped=True)
             self._delivery.told["signal"] += 1
 
     def behind(self, head: int) -> None:
@@ -107,7 +110,7 @@ class Feed:
             self._catch_up("tail", GAP_PATIENCE)
 
     def _send(self, notice: Notice, kind: str) -> None:
-        self._client.send(_encode(notice))
+        self._wire.post(_encode(notice))
         self._last = notice.seq or self._last
         self._delivery.told[kind] += 1
 
@@ -158,14 +161,14 @@ class Feed:
         for notice in page:
             self._send(notice, "replayed")
         if self._known > self._last:
-            await asyncio.wait_for(self._client.wire.queue.drained(), DRAIN_TIMEOUT)
+            await asyncio.wait_for(self._wire.queue.drained(), DRAIN_TIMEOUT)
         return len(page)
 
 
 def _encode(notice: Notice) -> Frame:
-    """Encoded once for all the sockets that hear it."""
-    if not notice.frames:
-        notice.frames.append(
-            event_frame(notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq)
+    """As a packet; made once for all the sockets that hear it."""
+    if notice.frame is None:
+        notice.frame = event_frame(
+            notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq
         )
-    return notice.frames[0]
+    return notice.frame

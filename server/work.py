@@ -16,7 +16,7 @@ from server.runtime import Runtime
 from storage import audit, events, outbox
 from storage.audit import Deed
 from storage.database import should_retry
-from storage.events import Logged, Push
+from storage.events import Push
 from storage.many import Bound, carry_out
 from storage.outbox import NewJob, Wake
 
@@ -104,13 +104,16 @@ class Unit:
                 address=self._address,
                 at=self._now,
             )
-        wakes, logged = await self._write() if any(asked) else ([], [])
+        wakes, seqs = await self._write() if any(asked) else ([], [])
         if self._session is not None:
             await self._session.commit()
-        told = [Notice(e.user_id, e.namespace, e.event, e.data, e.at, e.seq) for e in logged]
+        told = [
+            Notice(user_id, namespace, event, data, self._now, seq)
+            for (user_id, namespace, event, data), seq in zip(self.pushes, seqs, strict=True)
+        ]
         self._tell([*told, *self._messages], wakes)
 
-    async def _write(self) -> tuple[list[Wake], list[Logged]]:
+    async def _write(self) -> tuple[list[Wake], list[int]]:
         # Where nobody wakes the workers, the next sweep is to do it at once.
         trust = WAKE_TRUST if self._runtime.waker is not None else timedelta(0)
         jobs = outbox.add_jobs(self.jobs, now=self._now, trust=trust)
@@ -119,10 +122,7 @@ class Unit:
         returned = await carry_out(self.db, bound) if bound else []
         stored = [row for rows in returned[: len(jobs)] for row in rows]
         moved = returned[len(jobs)] if heads else ()
-        return (
-            outbox.find_due(stored, self._now),
-            events.number_events(self.pushes, moved, self._now),
-        )
+        return outbox.find_due(stored, self._now), events.number_events(self.pushes, moved)
 
     def _tell(self, messages: list[Message], wakes: list[Wake]) -> None:
         """What may leave the process, now that it is sure."""

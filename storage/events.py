@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     FromClause,
@@ -66,8 +66,7 @@ Stream = tuple[int, str]
 """Whose, and in which namespace."""
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(NamedTuple):
     """One event for one person, before it has its number. `data` is JSON text."""
 
     user_id: int
@@ -201,9 +200,10 @@ class _Append:
         self, db: AsyncSession, rows: Collection[Push], values: Mapping[str, Any]
     ) -> Sequence[Any]:
         heads = await _MOVE_HEADS.run(db, _count(rows))
-        entries = number_events(rows, heads, values["at"])
+        numbered = zip(rows, number_events(rows, heads), strict=True)
         await _LOG.run(
-            db, [(e.user_id, e.namespace, e.seq, e.event, e.data, e.at) for e in entries]
+            db,
+            [(p.user_id, p.namespace, seq, p.event, p.data, values["at"]) for p, seq in numbered],
         )
         return heads
 
@@ -219,19 +219,16 @@ def append_events(pushes: Sequence[Push], at: datetime) -> Bound:
     return Bound(_APPEND, pushes, {"at": at})
 
 
-def number_events(
-    pushes: Collection[Push], heads: Iterable[tuple[int, str, int]], at: datetime
-) -> list[Logged]:
-    """The pushes with the numbers they got."""
+def number_events(pushes: Collection[Push], heads: Iterable[tuple[int, str, int]]) -> list[int]:
+    """The number that each of the pushes got, where their heads have got this far."""
     last = {(user_id, namespace): seq for user_id, namespace, seq in heads}
     for user_id, namespace, count in _count(pushes):
         last[user_id, namespace] -= count
-    logged = []
-    for push in pushes:
-        stream = push.stream
-        last[stream] = seq = last[stream] + 1
-        logged.append(Logged(push.user_id, push.namespace, seq, push.event, push.data, at))
-    return logged
+    seqs = []
+    for user_id, namespace, _, _ in pushes:
+        last[user_id, namespace] = seq = last[user_id, namespace] + 1
+        seqs.append(seq)
+    return seqs
 
 
 def _count(pushes: Iterable[Push]) -> list[tuple[int, str, int]]:

@@ -8,11 +8,12 @@ from typing import Protocol
 from server.frames import Frame
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: there are two for every message, and that would make them three times as slow.
+@dataclass(slots=True)
 class Notice:
     """One event for one person's sockets; `data` is JSON text. A signal has no `seq`.
 
-    `as_of` orders signals of one name, where the last one counts. `frames` keeps what it is as a
+    `as_of` orders signals of one name, where the last one counts. `frame` keeps what it is as a
     packet, so that it is encoded once for however many sockets.
     """
 
@@ -23,7 +24,7 @@ class Notice:
     at: datetime
     seq: int | None = None
     as_of: int | None = None
-    frames: list[Frame] = field(default_factory=list, init=False, compare=False, repr=False)
+    frame: Frame | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,33 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, FromClause, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.accounts.tables import MAY_SIGN_IN, Device, RefreshToken, ResetToken, Session, User
 from storage.database import insert
-from storage.schema import DatabaseClock
+from storage.many import INT, Many, core
+from storage.schema import DatabaseClock, Moment
+
+SESSIONS, USERS = core(Session), core(User)
+
+
+def _find_live(asked: FromClause) -> Any:
+    return (
+        select(SESSIONS.c.id, USERS.c.id, USERS.c.role, USERS.c.locale, USERS.c.status)
+        .join(asked, SESSIONS.c.id == asked.c.id)
+        .join(USERS, USERS.c.id == SESSIONS.c.user_id)
+        .where(
+            SESSIONS.c.ended_at.is_(None),
+            SESSIONS.c.expires_at > bindparam("now", type_=Moment()),
+            or_(*(USERS.c.status == status for status in MAY_SIGN_IN)),
+        )
+    )
+
+
+_FIND_LIVE = Many(_find_live, id=INT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +87,7 @@ async def find_live_sessions(
     db: AsyncSession, session_ids: Collection[int], now: datetime
 ) -> list[Signed]:
     """Those of these sessions that live, and whose they are."""
-    rows = await db.execute(
-        select(Session.id, User.id, User.role, User.locale, User.status)
-        .join(User, User.id == Session.user_id)
-        .where(Session.id.in_(session_ids), *_live(now), User.status.in_(MAY_SIGN_IN))
-    )
+    rows = await _FIND_LIVE.run(db, [(session_id,) for session_id in session_ids], now=now)
     return [Signed(*row) for row in rows]
 
 

@@ -1,10 +1,9 @@
 """Chats under lock: read once, changed in memory, written back together."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import FromClause, and_, bindparam, cast, func, literal, select, union_all, update
@@ -17,8 +16,9 @@ from storage.schema import Moment
 CHATS, MEMBERS, MESSAGES = core(Chat), core(Member), core(Message)
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(NamedTuple):
+    """As `messages` gets it."""
+
     chat_id: int
     seq: int
     sender_id: int
@@ -29,10 +29,6 @@ class NewMessage:
     files: int
     edited_at: None = None
     deleted: bool = False
-
-
-MESSAGE_COLUMNS = tuple(one.name for one in fields(NewMessage))
-_columns = attrgetter(*MESSAGE_COLUMNS)
 
 
 def _lock(asked: FromClause) -> Any:
@@ -85,7 +81,7 @@ def _move_members(places: FromClause) -> Any:
 
 _LOCK = Many(_lock, id=INT)
 _FIND_SENT = Many(_find_sent, sender_id=INT, ref=TEXT)
-_ADD = Insertion(Message, *MESSAGE_COLUMNS)
+_ADD = Insertion(Message, *NewMessage._fields)
 _ATTACH = Insertion(Attachment, "chat_id", "seq", "place", "upload_id")
 _NOTE = Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at")
 _MOVE_ENDS = Many(_move_ends, id=INT, last_seq=INT)
@@ -249,7 +245,7 @@ def save_talks(talks: Iterable[Talk], now: datetime) -> list[Bound]:
         return []
     spoken = [talk for talk in changed if talk.messages]
     return [
-        Bound(_ADD, [_columns(message) for talk in spoken for message in talk.messages]),
+        Bound(_ADD, [message for talk in spoken for message in talk.messages]),
         Bound(_ATTACH, [row for talk in spoken for row in talk.attachments]),
         Bound(_NOTE, [row for talk in changed for row in talk.receipts]),
         Bound(_MOVE_ENDS, [(talk.id, talk.last_seq) for talk in spoken], {"now": now}),

@@ -160,7 +160,10 @@ async def log_silently(server: Instance, person: Person, *numbers: int) -> list[
         at = server.runtime.clock()
         (heads,) = await carry_out(db, [events.append_events(pushes, at)])
         await db.commit()
-    return events.number_events(pushes, heads, at)
+    return [
+        events.Logged(push.user_id, push.namespace, seq, push.event, push.data, at)
+        for push, seq in zip(pushes, events.number_events(pushes, heads), strict=True)
+    ]
 
 
 def token_of(server: Instance, person: Person, *, seconds: float) -> str:
