@@ -1,6 +1,7 @@
-"""Care, later: invitations to people without an account."""
+"""Care, later: invitations to people without an account, and what ends with a relation."""
 
-from handlers.care import InvitationMail, mail_invitation
+from handlers.care import InvitationMail, Withdraw, mail_invitation, withdraw
+from handlers.leaving.withdrawal import withdraw_copies
 from jobs.perform import implements
 from server import texts
 from server.context import Context
@@ -24,3 +25,9 @@ async def send_invitation(ctx: Context, payload: InvitationMail) -> None:
             message_id=f"invitation.{ctx.job_id}",
         )
     )
+
+
+@implements(withdraw)
+async def withdraw_what_was_told(ctx: Context, payload: Withdraw) -> None:
+    """Let a former psychologist read nothing of the patient from the log any more."""
+    await withdraw_copies(ctx, payload.psychologist_id, payload.patient_id)
