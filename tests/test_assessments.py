@@ -17,6 +17,7 @@ from tests.questionnaires import (
     create_test,
     find_option,
     find_test,
+    own_test,
     publish_test,
     send,
     submit,
@@ -342,6 +343,51 @@ async def test_a_version_that_was_begun_may_be_finished(server: Instance) -> Non
 def new_version() -> dict[str, Any]:
     options = [{"text": "Bad", "score": 0}, {"text": "Good", "score": 5}]
     return {"title": "Sleep", "questions": [{"text": "How do you sleep?", "options": options}]}
+
+
+async def test_scales_have_bands_of_their_own(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    scales = [
+        {
+            "code": code,
+            "items": [item],
+            "bands": [
+                {"least": 0, "code": "low", "text": f"Little {what}"},
+                {"least": 2, "code": "high", "text": f"Much {what}"},
+            ],
+        }
+        for code, item, what in (("total", "q1", "sorrow"), ("fear", "q2", "fear"))
+    ]
+    test = await publish_test(server, psychologist, scales=scales)
+
+    _, result = await send(server, patient, test, answer(test, [2, 2]))
+
+    assert result["severity"] == {"code": "high", "text": "Much sorrow"}
+    assert [scale["severity"]["text"] for scale in result["scales"]] == ["Much sorrow", "Much fear"]
+
+
+async def test_who_refuses_an_answer_has_not_answered_zero(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    refused = [{"text": "I would not say", "score": None}, {"text": "I do not know", "score": None}]
+    questions = [
+        {**question, "options": [*question["options"], *refused]}
+        for question in own_test()["questions"] * 2
+    ]
+    strict, lenient = [
+        await publish_test(server, psychologist, questions=questions, missing={"max_missing": most})
+        for most in (0, 1)
+    ]
+
+    for number in (2, 3):
+        answers = answer(strict, [2, 2, 2, 2])
+        answers[1]["option_id"] = strict["questions"][1]["options"][number]["id"]
+        status, body = await send(server, patient, strict, answers)
+        assert (status, body["error"]["fields"][0]["code"]) == (422, "unanswered")
+    answers = answer(lenient, [2, 2, 0, 2])
+    answers[2]["option_id"] = lenient["questions"][2]["options"][2]["id"]
+    status, result = await send(server, patient, lenient, answers)
+    assert (status, result["total"], result["prorated"]) == (201, 8, True)
+    assert result["breakdown"][2] == {**answers[2], "score": None}
 
 
 async def test_submitting_is_limited(start: Any) -> None:

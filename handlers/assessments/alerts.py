@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from handlers import notifications
 from handlers.assessments.declared import (
@@ -90,9 +91,22 @@ async def resolve(ctx: Context, request: SettleAlert) -> Alert:
     )
 
 
-async def find_guardians(ctx: Context, psychologists: Sequence[int]) -> list[int]:
-    """Who must look at an alert: the psychologists, or else the admins."""
-    return list(psychologists) or await accounts.list_admins(ctx.db, [Status.ACTIVE])
+class Guardians(NamedTuple):
+    """Who must look at an alert; whether it is for all admins, those of later too."""
+
+    ids: Collection[int]
+    for_admins: bool
+
+
+NOBODY = Guardians((), for_admins=False)
+
+
+async def find_guardians(ctx: Context, psychologists: Sequence[int]) -> Guardians:
+    """The psychologists, or else the admins: also where none of the psychologists may sign in."""
+    if await accounts.has_psychologist(ctx.db, psychologists):
+        return Guardians(psychologists, for_admins=False)
+    admins = await accounts.list_admins(ctx.db, [Status.ACTIVE])
+    return Guardians({*psychologists, *admins}, for_admins=True)
 
 
 async def raise_alerts(
@@ -100,9 +114,7 @@ async def raise_alerts(
     result: Result,
     form: Form,
     alarming: Sequence[tuple[str, float]],
-    guardians: Collection[int],
-    *,
-    for_admins: bool,
+    guardians: Guardians,
 ) -> None:
     """Raise an alert for each of these answers (a question's code, and its score)."""
     questions = {item.question.code: item.question.id for item in form.items}
@@ -115,7 +127,7 @@ async def raise_alerts(
                 "question_id": questions[code],
                 "score": score,
                 "status": AlertStatus.OPEN,
-                "for_admins": for_admins,
+                "for_admins": guardians.for_admins,
                 "raised_at": ctx.now,
             }
             for code, score in alarming
@@ -123,7 +135,7 @@ async def raise_alerts(
     )
     for alert_id in ids:
         _escalate_later(ctx, alert_id, times=0)
-    await _alarm(ctx, ids, guardians)
+    await _alarm(ctx, ids, guardians.ids)
 
 
 async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
@@ -202,6 +214,8 @@ async def _settle(
         await tests.update_alert(ctx.db, alert.id, **values)
         admins = await accounts.list_admins(ctx.db, [Status.ACTIVE]) if alert.for_admins else []
         await _tell_settled(ctx, alert.id, push, patient_id, psychologists, admins)
+    else:
+        ctx.audit("alert.read", subject_id=patient_id, alert_id=alert.id)
     (raised,) = await tests.load_alerts(ctx.db, [request.alert_id])
     return Alert.of(raised, ctx.link)
 

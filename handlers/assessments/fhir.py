@@ -113,8 +113,8 @@ def write_total(form: Form, result: Result) -> Json:
         },
         "derivedFrom": [{"reference": f"QuestionnaireResponse/result-{result.id}"}],
     }
-    names = {band.code: pick(band.text, "en") for scale in rules.scales for band in scale.bands}
     if result.severity:
+        names = {band.code: pick(band.text, "en") for band in rules.scales[0].bands}
         observation["interpretation"] = [{"text": names[result.severity]}]
     return observation
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from handlers.assessments.alerts import find_guardians, raise_alerts
+from handlers.assessments.alerts import NOBODY, find_guardians, raise_alerts
 from handlers.assessments.answers import Given, match, open_form
 from handlers.assessments.changes import adjust, find_changes
 from handlers.assessments.crisis import write_crisis
@@ -62,21 +62,14 @@ async def submit(ctx: Context, request: Submit) -> Submitted:
     psychologists = await relations.list_psychologists(ctx.db, ctx.user.id)
     outcome = await _score(ctx, request)
     alarming = list_alarming(outcome.rules, outcome.scores)
-    guardians = await find_guardians(ctx, psychologists) if alarming else []
-    await notifications.lock_feeds(ctx.db, {ctx.user.id, *psychologists, *guardians})
+    guardians = await find_guardians(ctx, psychologists) if alarming else NOBODY
+    await notifications.lock_feeds(ctx.db, {ctx.user.id, *psychologists, *guardians.ids})
     found = await _keep(ctx, request, outcome)
     if found is None:
         # A twin of this request has just been committed.
         return await submit(ctx, request)
     if alarming:
-        await raise_alerts(
-            ctx,
-            found.result,
-            outcome.form,
-            alarming,
-            guardians,
-            for_admins=not psychologists,
-        )
+        await raise_alerts(ctx, found.result, outcome.form, alarming, guardians)
     await tell_condition(ctx, ctx.user.id, psychologists)
     await _tell(ctx, found, psychologists)
     return _answer(ctx, found)
@@ -171,7 +164,9 @@ async def _find_changes(ctx: Context, outcome: Outcome) -> list[str]:
 
 
 async def _tell(ctx: Context, found: Found, psychologists: Sequence[int]) -> None:
-    """Tell everybody concerned in their own language."""
+    """Tell everybody concerned in their own language; who was told is on record."""
+    for one in psychologists:
+        ctx.audit("result.told", subject_id=ctx.user.id, psychologist_id=one)
     people = await accounts.find_named(ctx.db, [ctx.user.id, *psychologists])
     for locale in sorted({person.locale for person in people.values()}):
         to = sorted(user_id for user_id, person in people.items() if person.locale == locale)
