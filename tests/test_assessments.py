@@ -224,52 +224,6 @@ async def test_twins_at_the_same_moment_are_one_result(server: Instance) -> None
     assert len(await list_results(server, patient)) == 1
 
 
-async def test_what_has_become_of_a_person(server: Instance) -> None:
-    patient = await server.add_person()
-    totals = [
-        await submit(server, patient, PHQ9, scores)
-        for scores in ([2] * 8 + [0], [1] * 8 + [0], [1, 1, 1] + [0] * 6, [2] * 8 + [0])
-    ]
-    assert [result["total"] for result in totals] == [16, 8, 3, 16]
-    assert [set(result["flags"]) - {"major_syndrome"} for result in totals] == [
-        set(),
-        {
-            *("reliable_improvement", "noticeable_improvement", "recovery"),
-            *("reliable_recovery", "response", "lighter_band"),
-        },
-        {
-            *("reliable_improvement", "noticeable_improvement", "recovery", "remission"),
-            *("reliable_recovery", "response", "lighter_band"),
-        },
-        set(),
-    ]
-    ids = [result["id"] for result in totals]
-    found = await server.ask(patient, SPACE, "result:compare", {"result_ids": ids[1:]})
-    assert [item["id"] for item in found["items"]] == ids[1:]
-    assert [step["difference"] for step in found["steps"]] == [-5, 13]
-    assert found["steps"][0]["flags"] == [
-        *("noticeable_improvement", "response", "remission", "lighter_band")
-    ]
-    assert (found["whole"]["difference"], found["whole"]["from_id"]) == (8, ids[1])
-    assert "reliable_deterioration" in found["whole"]["flags"]
-
-
-async def test_only_results_of_one_person_and_test_are_compared(server: Instance) -> None:
-    psychologist, patient = await server.connect_pair()
-    other = await server.add_person()
-    await server.relate(psychologist, other)
-    mine = (await submit(server, patient, PHQ9, [0] * 9))["id"]
-    anxious = (await submit(server, patient, GAD7, [0] * 7))["id"]
-    theirs = (await submit(server, other, PHQ9, [0] * 9))["id"]
-
-    for ids in ([mine, anxious], [mine, theirs], [mine, mine]):
-        asking = server.ask(psychologist, SPACE, "result:compare", {"result_ids": ids})
-        assert await refusal(asking) == "invalid"
-    for person, ids in ((patient, [mine, theirs]), (patient, [mine, 999_999])):
-        asking = server.ask(person, SPACE, "result:compare", {"result_ids": ids})
-        assert await refusal(asking) == "not_found"
-
-
 async def test_results_are_found_by_test_and_time(server: Instance) -> None:
     patient = await server.add_person()
     await server.ask(patient, "/account", "profile:update", {"time_zone": "Asia/Kathmandu"})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from handlers.assessments.alerts import NOBODY, find_guardians, raise_alerts
 from handlers.assessments.answers import Given, match, open_form
 from handlers.assessments.changes import adjust, find_changes
+from handlers.assessments.comparing import find_alike
 from handlers.assessments.crisis import write_crisis
 from handlers.assessments.declared import (
     PATIENT,
@@ -154,11 +155,13 @@ async def _keep(ctx: Context, request: Submit, outcome: Outcome) -> Found | None
 
 async def _find_changes(ctx: Context, outcome: Outcome) -> list[str]:
     """What has become of the person since their first result of this test."""
-    first = await tests.find_first_total(ctx.db, ctx.user.id, outcome.form.test.id)
+    test, version = outcome.form.test, outcome.form.version
+    alike = await find_alike(ctx, test, version)
+    first = await tests.find_first_total(ctx.db, ctx.user.id, test.id, version_ids=alike)
     if first is None:
         return []
     rules = outcome.rules
-    change = adjust(rules.change, outcome.form.test.code, ctx.runtime.settings.change_rules)
+    change = adjust(rules.change, test.code, ctx.runtime.settings.change_rules)
     bands = rules.scales[0].bands if rules.scales else []
     return find_changes(change or ChangeRule(), bands, first, outcome.total)
 
