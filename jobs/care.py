@@ -1,5 +1,6 @@
 """Care, later: invitations to people without an account, and what ends with a relation."""
 
+from handlers.assessments.alerts import hand_over
 from handlers.care import InvitationMail, Withdraw, mail_invitation, withdraw
 from handlers.leaving.withdrawal import withdraw_copies
 from jobs.perform import implements
@@ -7,6 +8,7 @@ from server import texts
 from server.context import Context
 from server.services import Mail
 from storage import accounts
+from storage import care as relations
 
 
 @implements(mail_invitation)
@@ -28,6 +30,8 @@ async def send_invitation(ctx: Context, payload: InvitationMail) -> None:
 
 
 @implements(withdraw)
-async def withdraw_what_was_told(ctx: Context, payload: Withdraw) -> None:
-    """Let a former psychologist read nothing of the patient from the log any more."""
-    await withdraw_copies(ctx, payload.psychologist_id, payload.patient_id)
+async def end_what_was_shared(ctx: Context, payload: Withdraw) -> None:
+    """Let a former psychologist read nothing of the patient any more, and others take over."""
+    if not await relations.is_active(ctx.db, payload.psychologist_id, payload.patient_id):
+        await hand_over(ctx, payload.patient_id)
+        await withdraw_copies(ctx, payload.psychologist_id, payload.patient_id)

@@ -170,6 +170,28 @@ async def test_a_former_psychologist_has_nothing_to_do_with_it(server: Instance)
     assert device.pushes(SPACE) == []
 
 
+async def test_without_its_psychologist_an_alert_is_for_the_admins(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    other = await server.add_person(Role.PSYCHOLOGIST)
+    await server.relate(other, patient)
+    admin = await server.add_person(Role.ADMIN)
+    device = await server.connect(admin, SPACE)
+    for _ in range(2):
+        await submit(server, patient, PHQ9, ALARMING)
+    second, first = await list_alerts(server, psychologist)
+    await settle(server, psychologist, "acknowledge", first)
+
+    await server.ask(patient, "/care", "relation:end", {"user_id": psychologist.id})
+    assert len(await list_alerts(server, other)) == 2
+    await server.ask(patient, "/care", "relation:end", {"user_id": other.id})
+
+    raised = (await device.wait_for("alert:raised", namespace=SPACE)).data
+    taken = (await device.wait_for("alert:acknowledged", namespace=SPACE)).data
+    assert (raised["id"], taken["id"]) == (second["id"], first["id"])
+    assert await list_alerts(server, admin) == [raised, taken]
+    assert (await settle(server, admin, "resolve", taken))["status"] == "resolved"
+
+
 async def test_what_nobody_acknowledges_goes_to_the_admins(server: Instance) -> None:
     psychologist, patient = await server.connect_pair()
     admin = await server.add_person(Role.ADMIN)

@@ -34,6 +34,9 @@ from storage.notifications import NewNotification
 MAX_PATIENTS = 1000
 """Of one psychologist, whose alerts are listed."""
 
+MAX_HANDED_OVER = 100
+"""Alerts of one patient, the oldest ones; the others come to the admins when their time is up."""
+
 
 @assessments.on("alert:list", roles=AUTHOR, rate=READ_RATE, reads=True)
 async def list_alerts(ctx: Context, request: ListAlerts) -> Page[Alert]:
@@ -160,6 +163,21 @@ async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
     await _alarm(ctx, [alert_id], guardians)
     for user_id in sorted(guardians):
         notifications.announce_soon(ctx, user_id, ALERT, _subject(alert_id))
+
+
+async def hand_over(ctx: Context, patient_id: int) -> None:
+    """Bring to the admins what waits for somebody, where no psychologist is left to look at it."""
+    psychologists = await relations.list_psychologists(ctx.db, patient_id)
+    if await accounts.has_psychologist(ctx.db, psychologists):
+        return
+    for alert in await tests.list_unresolved(ctx.db, patient_id, limit=MAX_HANDED_OVER):
+        if alert.status == AlertStatus.OPEN:
+            await escalate_alert(ctx, alert.id, alert.escalations)
+        elif not alert.for_admins:
+            await tests.update_alert(ctx.db, alert.id, for_admins=True)
+            (raised,) = await tests.load_alerts(ctx.db, [alert.id])
+            admins = await accounts.list_admins(ctx.db, [Status.ACTIVE])
+            ctx.push(alert_acknowledged, Alert.of(raised, ctx.link), to=admins)
 
 
 def _escalate_later(ctx: Context, alert_id: int, *, times: int) -> None:

@@ -18,7 +18,6 @@ from server.calls import full_name
 from server.context import Context
 from server.payload import Payload
 from storage import accounts, leaving
-from storage import care as relations
 from storage.leaving.copies import CHUNK
 
 KINDS = (Condition, Result, Alert, Entry)
@@ -41,10 +40,8 @@ ANSWERS = {
 async def withdraw_copies(ctx: Context, psychologist_id: int, patient_id: int) -> None:
     """Redact what the psychologist's log and first answers say of the patient, in its place.
 
-    Streams stay without a gap. Nothing is done where the two work together again.
+    Streams stay without a gap.
     """
-    if await relations.is_active(ctx.db, psychologist_id, patient_id):
-        return
     patient = await accounts.get_user(ctx.db, patient_id)
     if patient is None:
         return
