@@ -1,11 +1,14 @@
-"""Care, later: invitations to people without an account."""
+"""Care, later: invitations to people without an account, and what ends with a relation."""
 
-from handlers.care import InvitationMail, mail_invitation
+from handlers.assessments.alerts import hand_over
+from handlers.care import InvitationMail, Withdraw, mail_invitation, withdraw
+from handlers.leaving.withdrawal import withdraw_copies
 from jobs.perform import implements
 from server import texts
 from server.context import Context
 from server.services import Mail
 from storage import accounts
+from storage import care as relations
 
 
 @implements(mail_invitation)
@@ -24,3 +27,11 @@ async def send_invitation(ctx: Context, payload: InvitationMail) -> None:
             message_id=f"invitation.{ctx.job_id}",
         )
     )
+
+
+@implements(withdraw)
+async def end_what_was_shared(ctx: Context, payload: Withdraw) -> None:
+    """Let a former psychologist read nothing of the patient any more, and others take over."""
+    if not await relations.is_active(ctx.db, payload.psychologist_id, payload.patient_id):
+        await hand_over(ctx, payload.patient_id)
+        await withdraw_copies(ctx, payload.psychologist_id, payload.patient_id)

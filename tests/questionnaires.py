@@ -128,19 +128,22 @@ FILL = (
         CASE WHEN r.id % 100 < 50 THEN 'resolved' ELSE 'open' END, r.id % 7 = 0, r.created_at
     FROM test_results AS r JOIN questions AS q
         ON q.version_id = r.version_id AND q.code = 'phq9_9'
-    WHERE r.id % 50 = 0
+    WHERE r.id % :alarming = 0
     """,
     "ANALYZE users, relations, test_results, latest_results, alerts, questions, answer_options",
 )
 """For PostgreSQL, where the tests and people are: a psychologist for each hundred, and results."""
 
 
-async def fill_results(url: str, *, people: int, results: int) -> None:
-    """As many results of each person, the latest on New Year of 2026."""
+async def fill_results(url: str, *, people: int, results: int, alarming: int = 50) -> None:
+    """As many results of each person, the latest on New Year of 2026; some of them alarming.
+
+    One in so many, where the test is PHQ-9.
+    """
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.begin() as connection:
         for statement in FILL:
-            given = {"people": people, "results": results}
+            given = {"people": people, "results": results, "alarming": alarming}
             wanted = {name: value for name, value in given.items() if f":{name}" in statement}
             await connection.execute(text(statement), wanted)
     await engine.dispose()

@@ -50,6 +50,13 @@ def patients_snapshot(listed: Any) -> Snapshot:
     }
 
 
+def stats_snapshot(stats: Any) -> Snapshot:
+    """From `patient:stats`; when somebody was seen last is told as their presence."""
+    stats = deepcopy(stats)
+    stats["activity"].pop("last_seen_at")
+    return {"stats": stats}
+
+
 def feed_snapshot(listed: Any, unread: Any) -> Snapshot:
     """From `notification:list` and `unread:get`."""
     assert len(listed["items"]) == listed["total"], "the snapshot must be whole"
@@ -203,8 +210,39 @@ def _change_patient(snapshot: Snapshot, told: Told, me: int) -> None:
         snapshot["patients"].pop(told.data["patient"]["id"], None)
 
 
+def _change_days(stats: Snapshot, told: Told) -> None:
+    """Days are told whole, and the period's figures are those of its days; here, it ends now."""
+    new = {day["date"]: day for day in told.data["days"]}
+    mood = stats["mood"]
+    days = [day for day in mood["days"] if day["date"] not in new]
+    days += [day for day in deepcopy([*new.values()]) if day["n"]]
+    mood["days"] = days = sorted(days, key=lambda day: day["date"])
+    n, score = sum(day["n"] for day in days), sum(round(day["mean"] * day["n"]) for day in days)
+    mood |= {
+        "n": n,
+        "min": min((day["min"] for day in days), default=None),
+        "max": max((day["max"] for day in days), default=None),
+        "mean": score / n if n else None,
+    }
+    stats["activity"] |= {"entries": n, "days": len(days)}
+
+
+def _add_result(snapshot: Snapshot, told: Told, me: int) -> None:
+    """In short, as a psychologist has it."""
+    stats, result = snapshot["stats"], told.data
+    if result["user_id"] == stats["patient"]["id"]:
+        kept = ("test_id", "code", "total", "flags", "created_at")
+        severity = result["severity"]["code"] if result["severity"] else None
+        short = {"result_id": result["id"], "severity": severity}
+        stats["results"].append(short | {key: result[key] for key in kept})
+        stats["activity"]["results"] += 1
+
+
 def _change_care(snapshot: Snapshot, told: Told, me: int) -> None:
     """Of whatever is looked at in /care."""
+    stats = snapshot.get("stats")
+    if stats and told.data.get("patient_id") == stats["patient"]["id"]:
+        _change_days(stats, told)
     if "relations" in snapshot and told.event != "patient:updated":
         _put_relation(snapshot, told, me)
     if "patients" in snapshot:
@@ -328,6 +366,7 @@ FOLDS: dict[str, Fold] = {
     "profile:updated": _put_profile,
     "settings:updated": _put_settings,
     "export:ready": _put_export,
+    "result:created": _add_result,
     "relation:invited": _change_care,
     "relation:accepted": _change_care,
     "relation:declined": _change_care,

@@ -17,6 +17,7 @@ from tests.questionnaires import (
     create_test,
     find_option,
     find_test,
+    own_test,
     publish_test,
     send,
     submit,
@@ -223,52 +224,6 @@ async def test_twins_at_the_same_moment_are_one_result(server: Instance) -> None
     assert len(await list_results(server, patient)) == 1
 
 
-async def test_what_has_become_of_a_person(server: Instance) -> None:
-    patient = await server.add_person()
-    totals = [
-        await submit(server, patient, PHQ9, scores)
-        for scores in ([2] * 8 + [0], [1] * 8 + [0], [1, 1, 1] + [0] * 6, [2] * 8 + [0])
-    ]
-    assert [result["total"] for result in totals] == [16, 8, 3, 16]
-    assert [set(result["flags"]) - {"major_syndrome"} for result in totals] == [
-        set(),
-        {
-            *("reliable_improvement", "noticeable_improvement", "recovery"),
-            *("reliable_recovery", "response", "lighter_band"),
-        },
-        {
-            *("reliable_improvement", "noticeable_improvement", "recovery", "remission"),
-            *("reliable_recovery", "response", "lighter_band"),
-        },
-        set(),
-    ]
-    ids = [result["id"] for result in totals]
-    found = await server.ask(patient, SPACE, "result:compare", {"result_ids": ids[1:]})
-    assert [item["id"] for item in found["items"]] == ids[1:]
-    assert [step["difference"] for step in found["steps"]] == [-5, 13]
-    assert found["steps"][0]["flags"] == [
-        *("noticeable_improvement", "response", "remission", "lighter_band")
-    ]
-    assert (found["whole"]["difference"], found["whole"]["from_id"]) == (8, ids[1])
-    assert "reliable_deterioration" in found["whole"]["flags"]
-
-
-async def test_only_results_of_one_person_and_test_are_compared(server: Instance) -> None:
-    psychologist, patient = await server.connect_pair()
-    other = await server.add_person()
-    await server.relate(psychologist, other)
-    mine = (await submit(server, patient, PHQ9, [0] * 9))["id"]
-    anxious = (await submit(server, patient, GAD7, [0] * 7))["id"]
-    theirs = (await submit(server, other, PHQ9, [0] * 9))["id"]
-
-    for ids in ([mine, anxious], [mine, theirs], [mine, mine]):
-        asking = server.ask(psychologist, SPACE, "result:compare", {"result_ids": ids})
-        assert await refusal(asking) == "invalid"
-    for person, ids in ((patient, [mine, theirs]), (patient, [mine, 999_999])):
-        asking = server.ask(person, SPACE, "result:compare", {"result_ids": ids})
-        assert await refusal(asking) == "not_found"
-
-
 async def test_results_are_found_by_test_and_time(server: Instance) -> None:
     patient = await server.add_person()
     await server.ask(patient, "/account", "profile:update", {"time_zone": "Asia/Kathmandu"})
@@ -342,6 +297,51 @@ async def test_a_version_that_was_begun_may_be_finished(server: Instance) -> Non
 def new_version() -> dict[str, Any]:
     options = [{"text": "Bad", "score": 0}, {"text": "Good", "score": 5}]
     return {"title": "Sleep", "questions": [{"text": "How do you sleep?", "options": options}]}
+
+
+async def test_scales_have_bands_of_their_own(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    scales = [
+        {
+            "code": code,
+            "items": [item],
+            "bands": [
+                {"least": 0, "code": "low", "text": f"Little {what}"},
+                {"least": 2, "code": "high", "text": f"Much {what}"},
+            ],
+        }
+        for code, item, what in (("total", "q1", "sorrow"), ("fear", "q2", "fear"))
+    ]
+    test = await publish_test(server, psychologist, scales=scales)
+
+    _, result = await send(server, patient, test, answer(test, [2, 2]))
+
+    assert result["severity"] == {"code": "high", "text": "Much sorrow"}
+    assert [scale["severity"]["text"] for scale in result["scales"]] == ["Much sorrow", "Much fear"]
+
+
+async def test_who_refuses_an_answer_has_not_answered_zero(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    refused = [{"text": "I would not say", "score": None}, {"text": "I do not know", "score": None}]
+    questions = [
+        {**question, "options": [*question["options"], *refused]}
+        for question in own_test()["questions"] * 2
+    ]
+    strict, lenient = [
+        await publish_test(server, psychologist, questions=questions, missing={"max_missing": most})
+        for most in (0, 1)
+    ]
+
+    for number in (2, 3):
+        answers = answer(strict, [2, 2, 2, 2])
+        answers[1]["option_id"] = strict["questions"][1]["options"][number]["id"]
+        status, body = await send(server, patient, strict, answers)
+        assert (status, body["error"]["fields"][0]["code"]) == (422, "unanswered")
+    answers = answer(lenient, [2, 2, 0, 2])
+    answers[2]["option_id"] = lenient["questions"][2]["options"][2]["id"]
+    status, result = await send(server, patient, lenient, answers)
+    assert (status, result["total"], result["prorated"]) == (201, 8, True)
+    assert result["breakdown"][2] == {**answers[2], "score": None}
 
 
 async def test_submitting_is_limited(start: Any) -> None:

@@ -3,9 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
-from storage.accounts import Role
+from handlers.accounts import people
+from server.context import Context
+from storage.accounts import Role, Status
 from storage.audit import AuditEntry
 from tests.client import Client
 from tests.command import Shell
@@ -93,6 +96,27 @@ async def test_without_a_psychologist_the_admins_hear_of_it(server: Instance) ->
     )
 
 
+@pytest.mark.parametrize("status", [Status.BLOCKED, Status.DEACTIVATED])
+async def test_who_cannot_sign_in_does_not_keep_it_from_the_admins(
+    server: Instance, status: Status
+) -> None:
+    psychologist, patient = await server.connect_pair()
+    admin = await server.add_person(Role.ADMIN)
+    device = await server.connect(admin, SPACE)
+    async with Context.open(server.runtime) as ctx:
+        await people.change_status(ctx, psychologist.email, status)
+
+    await submit(server, patient, PHQ9, ALARMING)
+
+    raised = (await device.wait_for("alert:raised", namespace=SPACE)).data
+    assert await list_alerts(server, admin) == [raised]
+    other = await server.add_person(Role.PSYCHOLOGIST)
+    await server.relate(other, patient)
+    await submit(server, patient, PHQ9, ALARMING)
+    assert await list_alerts(server, admin) == [raised]
+    assert len(await list_alerts(server, other)) == 2
+
+
 async def test_an_alert_is_acknowledged_and_resolved_once(server: Instance) -> None:
     psychologist, patient = await server.connect_pair()
     other = await server.add_person(Role.PSYCHOLOGIST)
@@ -144,6 +168,28 @@ async def test_a_former_psychologist_has_nothing_to_do_with_it(server: Instance)
     await submit(server, patient, PHQ9, ALARMING)
     await catch_up(device)
     assert device.pushes(SPACE) == []
+
+
+async def test_without_its_psychologist_an_alert_is_for_the_admins(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    other = await server.add_person(Role.PSYCHOLOGIST)
+    await server.relate(other, patient)
+    admin = await server.add_person(Role.ADMIN)
+    device = await server.connect(admin, SPACE)
+    for _ in range(2):
+        await submit(server, patient, PHQ9, ALARMING)
+    second, first = await list_alerts(server, psychologist)
+    await settle(server, psychologist, "acknowledge", first)
+
+    await server.ask(patient, "/care", "relation:end", {"user_id": psychologist.id})
+    assert len(await list_alerts(server, other)) == 2
+    await server.ask(patient, "/care", "relation:end", {"user_id": other.id})
+
+    raised = (await device.wait_for("alert:raised", namespace=SPACE)).data
+    taken = (await device.wait_for("alert:acknowledged", namespace=SPACE)).data
+    assert (raised["id"], taken["id"]) == (second["id"], first["id"])
+    assert await list_alerts(server, admin) == [raised, taken]
+    assert (await settle(server, admin, "resolve", taken))["status"] == "resolved"
 
 
 async def test_what_nobody_acknowledges_goes_to_the_admins(server: Instance) -> None:
@@ -235,6 +281,9 @@ async def test_every_reading_by_somebody_else_is_audited(server: Instance) -> No
     await list_alerts(server, psychologist)
     await server.ask(patient, SPACE, "result:list", {})
     await server.ask(patient, SPACE, "result:get", {"result_id": result["id"]})
+    (alert,) = await list_alerts(server, psychologist)
+    for _ in range(2):  # it is settled once, and then read
+        await settle(server, psychologist, "acknowledge", alert)
 
     async with server.runtime.database.session(write=False) as db:
         entries = list(
@@ -244,6 +293,7 @@ async def test_every_reading_by_somebody_else_is_audited(server: Instance) -> No
                 .order_by(AuditEntry.id)
             )
         )
+        told = list(await db.scalars(select(AuditEntry).where(AuditEntry.action == "result.told")))
     seen = [
         (entry.action, entry.subject_id, entry.detail.get("event"))
         for entry in entries
@@ -256,6 +306,11 @@ async def test_every_reading_by_somebody_else_is_audited(server: Instance) -> No
         ("patient.read", patient.id, "patient:stats"),
         ("patient.listed", None, None),
         ("alert.listed", None, None),
+        ("alert.listed", None, None),
+        ("alert.read", patient.id, None),
+    ]
+    assert [(entry.actor_id, entry.subject_id, entry.detail) for entry in told] == [
+        (patient.id, patient.id, {"psychologist_id": psychologist.id})
     ]
     assert [e.detail for e in entries if e.action == "patient.listed"] == [
         {"patient_ids": [patient.id]}

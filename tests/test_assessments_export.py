@@ -2,12 +2,16 @@
 
 import csv
 import json
+import subprocess
+import tempfile
 from io import StringIO
 from typing import Any
 
 from fhir.resources.R4B.bundle import Bundle
 
+from tests.conftest import StartInstance
 from tests.instance import Instance, Person
+from tests.nodejs import FOLDER, find_node
 from tests.questionnaires import (
     GAD7,
     PHQ9,
@@ -33,6 +37,16 @@ def list_resources(text: str) -> list[Any]:
     return [entry["resource"] for entry in json.loads(text)["entry"]]
 
 
+def list_problems(text: str) -> list[str]:
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        command = [find_node("fhir"), str(FOLDER / "validate_fhir.mjs"), file.name]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert not run.stderr, run.stderr
+    return run.stdout.splitlines()
+
+
 async def test_fhir_of_shipped_tests(server: Instance) -> None:
     psychologist, patient = await server.connect_pair()
     result = await submit(server, patient, PHQ9, [1, 2, 1, 2, 1, 2, 1, 2, 1, 3])
@@ -53,9 +67,20 @@ async def test_fhir_of_shipped_tests(server: Instance) -> None:
     assert [item["linkId"] for item in questionnaire["item"]][-3:] == [
         *("/44260-8", "/69722-7", "/44261-6")
     ]
-    first = questionnaire["item"][0]
-    (translation,) = first["_text"]["extension"]
-    assert translation["extension"][1]["valueString"] == "Вам не хотелось ничего делать"
+    stem, first, *_ = questionnaire["item"]
+    assert (stem["linkId"], stem["type"]) == ("/instructions", "display")
+    assert stem["text"].startswith("Over the last 2 weeks")
+    often = first["answerOption"][3]["valueCoding"]
+    for said, name, russian in (
+        (questionnaire, "title", "Опросник"),
+        (stem, "text", "Как часто"),
+        (first, "text", "Вам не хотелось ничего делать"),
+        (often, "display", "Почти каждый день"),
+    ):
+        (translation,) = said[f"_{name}"]["extension"]
+        language, content = translation["extension"]
+        assert language["valueCode"] == "ru"
+        assert content["valueString"].startswith(russian)
     assert questionnaire["code"][0]["code"] == "44249-1"
     assert "Pfizer" in questionnaire["copyright"]
     (response,) = [one for one in resources if one["id"] == f"result-{result['id']}"]
@@ -98,6 +123,23 @@ async def test_fhir_of_own_tests(server: Instance) -> None:
     assert (total["valueQuantity"]["value"], total["interpretation"]) == (
         *(4, [{"text": "Poor sleep"}]),
     )
+
+
+async def test_fhir_is_what_r4_allows(start: StartInstance) -> None:
+    """By a validator of R4 itself: what is used here of R4B is the same."""
+    server = await start(prorated_tests=(GAD7,))
+    psychologist, patient = await server.connect_pair()
+    await server.ask(patient, "/account", "profile:update", {"locale": "ru"})
+    patient = await server.sign_in(patient.email)
+    await submit(server, patient, PHQ9, [1, 2, 1, 2, 1, 2, 1, 2, 1, 3])
+    await submit(server, patient, GAD7, [2, 3, 2, 1, 2, 1, None])
+    test = await publish_test(server, psychologist, missing={"max_missing": 1})
+    await send(server, patient, test, answer(test, [2]))
+
+    text = (await export(server, patient, "fhir"))["text"]
+
+    assert not list_problems(text)
+    assert list_problems(text.replace('"completed"', '"done"'))
 
 
 async def test_tables_and_json(server: Instance) -> None:

@@ -11,7 +11,7 @@ from tests.client import Client
 from tests.diaries import MOOD, Diary, days_ago, start_diary
 from tests.instance import Instance, Person
 from tests.questionnaires import GAD7, PHQ9, SPACE, submit
-from tests.snapshots import Snapshot, fold, patients_snapshot
+from tests.snapshots import Snapshot, fold, patients_snapshot, stats_snapshot
 from tests.talks import Talk, fence, refusal
 
 CARE = "/care"
@@ -219,6 +219,61 @@ async def test_a_snapshot_and_what_is_told_make_the_next_snapshot(
         after = await look(view.device)
         assert await view.fold(psychologist.id) == after
         assert "patient:updated" in {told.event for told in view.device.pushes(CARE)}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_how_a_patient_has_been_is_kept_up_to_date(server: Instance, seed: int) -> None:
+    chance = random.Random(seed)
+    psychologist = await server.add_person(Role.PSYCHOLOGIST)
+    diaries = [await start_diary(server) for _ in range(2)]
+    for diary in diaries:
+        await server.relate(psychologist, diary.person)
+    for diary in diaries * 5:
+        await change_diary(chance, diary)
+    patient = diaries[0].person
+    device = await server.connect(psychologist, CARE, SPACE)
+    before = stats_snapshot(await get_stats(server, psychologist, patient))
+
+    for _ in range(40):
+        diary = chance.choice(diaries)
+        if chance.random() < 0.3:
+            await submit(server, diary.person, PHQ9, [chance.randint(0, 3) for _ in range(9)])
+        else:
+            await change_diary(chance, diary)
+
+    after = stats_snapshot(await get_stats(server, psychologist, patient))
+    for namespace, question in ((CARE, "relation:list"), (SPACE, "test:list")):
+        await device.ask(question, namespace=namespace)
+    assert after != before
+    told = [one for one in device.pushes(SPACE) if one.event == "result:created"]
+    assert fold(before, [*device.pushes(CARE), *told], psychologist.id) == after
+
+
+async def test_a_day_is_told_as_it_is_now(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    diary = await start_diary(server, patient)
+    device = await server.connect(psychologist, CARE)
+    first, second = days_ago(2), days_ago(1)
+    nothing = {"n": 0, "min": None, "max": None, "mean": None}
+
+    await diary.add_on(first, 4)
+    entry = await diary.add_on(first, 9)
+    moved = {"entry_id": entry["id"], "at": f"{second}T12:00:00Z"}
+    await diary.ask("entry:update", **moved)
+    await diary.ask("entry:delete", entry_id=entry["id"])
+    await submit(server, patient, PHQ9, [0] * 9)
+
+    await device.wait_for("patient:updated", namespace=CARE, count=5)
+    assert [told.data["days"] for told in device.pushes(CARE)] == [
+        [{"date": f"{first}", "n": 1, "min": 4, "max": 4, "mean": 4}],
+        [{"date": f"{first}", "n": 2, "min": 4, "max": 9, "mean": 6.5}],
+        [
+            {"date": f"{first}", "n": 1, "min": 4, "max": 4, "mean": 4},
+            {"date": f"{second}", "n": 1, "min": 9, "max": 9, "mean": 9},
+        ],
+        [{"date": f"{second}", **nothing}],
+        [],
+    ]
 
 
 async def act(

@@ -36,6 +36,11 @@ async def invite_a_stranger(server: Instance) -> None:
     await server.ask(psychologist, "/care", "relation:invite", {"email": "new@example.com"})
 
 
+async def end_a_relation(server: Instance) -> None:
+    psychologist, patient = await server.connect_pair()
+    await server.ask(patient, "/care", "relation:end", {"user_id": psychologist.id})
+
+
 async def register_an_invited_person(server: Instance) -> None:
     await invite_a_stranger(server)
     new = {"email": "new@example.com", "password": PASSWORD}
@@ -200,6 +205,7 @@ UNFINISHED: dict[str, Arrange] = {
     "accounts.welcome": register_an_invited_person,
     "assessments.escalate": leave_an_alert_open,
     "care.mail_invitation": invite_a_stranger,
+    "care.withdraw": end_a_relation,
     "goals.ask_model": ask_for_stages,
     "goals.count_holders": let_holders_be_counted,
     "goals.remind": let_a_reminder_fall_due,

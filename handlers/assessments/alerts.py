@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from handlers import notifications
 from handlers.assessments.declared import (
@@ -32,6 +33,9 @@ from storage.notifications import NewNotification
 
 MAX_PATIENTS = 1000
 """Of one psychologist, whose alerts are listed."""
+
+MAX_HANDED_OVER = 100
+"""Alerts of one patient, the oldest ones; the others come to the admins when their time is up."""
 
 
 @assessments.on("alert:list", roles=AUTHOR, rate=READ_RATE, reads=True)
@@ -90,9 +94,22 @@ async def resolve(ctx: Context, request: SettleAlert) -> Alert:
     )
 
 
-async def find_guardians(ctx: Context, psychologists: Sequence[int]) -> list[int]:
-    """Who must look at an alert: the psychologists, or else the admins."""
-    return list(psychologists) or await accounts.list_admins(ctx.db, [Status.ACTIVE])
+class Guardians(NamedTuple):
+    """Who must look at an alert; whether it is for all admins, those of later too."""
+
+    ids: Collection[int]
+    for_admins: bool
+
+
+NOBODY = Guardians((), for_admins=False)
+
+
+async def find_guardians(ctx: Context, psychologists: Sequence[int]) -> Guardians:
+    """The psychologists, or else the admins: also where none of the psychologists may sign in."""
+    if await accounts.has_psychologist(ctx.db, psychologists):
+        return Guardians(psychologists, for_admins=False)
+    admins = await accounts.list_admins(ctx.db, [Status.ACTIVE])
+    return Guardians({*psychologists, *admins}, for_admins=True)
 
 
 async def raise_alerts(
@@ -100,9 +117,7 @@ async def raise_alerts(
     result: Result,
     form: Form,
     alarming: Sequence[tuple[str, float]],
-    guardians: Collection[int],
-    *,
-    for_admins: bool,
+    guardians: Guardians,
 ) -> None:
     """Raise an alert for each of these answers (a question's code, and its score)."""
     questions = {item.question.code: item.question.id for item in form.items}
@@ -115,7 +130,7 @@ async def raise_alerts(
                 "question_id": questions[code],
                 "score": score,
                 "status": AlertStatus.OPEN,
-                "for_admins": for_admins,
+                "for_admins": guardians.for_admins,
                 "raised_at": ctx.now,
             }
             for code, score in alarming
@@ -123,7 +138,7 @@ async def raise_alerts(
     )
     for alert_id in ids:
         _escalate_later(ctx, alert_id, times=0)
-    await _alarm(ctx, ids, guardians)
+    await _alarm(ctx, ids, guardians.ids)
 
 
 async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
@@ -148,6 +163,21 @@ async def escalate_alert(ctx: Context, alert_id: int, times: int) -> None:
     await _alarm(ctx, [alert_id], guardians)
     for user_id in sorted(guardians):
         notifications.announce_soon(ctx, user_id, ALERT, _subject(alert_id))
+
+
+async def hand_over(ctx: Context, patient_id: int) -> None:
+    """Bring to the admins what waits for somebody, where no psychologist is left to look at it."""
+    psychologists = await relations.list_psychologists(ctx.db, patient_id)
+    if await accounts.has_psychologist(ctx.db, psychologists):
+        return
+    for alert in await tests.list_unresolved(ctx.db, patient_id, limit=MAX_HANDED_OVER):
+        if alert.status == AlertStatus.OPEN:
+            await escalate_alert(ctx, alert.id, alert.escalations)
+        elif not alert.for_admins:
+            await tests.update_alert(ctx.db, alert.id, for_admins=True)
+            (raised,) = await tests.load_alerts(ctx.db, [alert.id])
+            admins = await accounts.list_admins(ctx.db, [Status.ACTIVE])
+            ctx.push(alert_acknowledged, Alert.of(raised, ctx.link), to=admins)
 
 
 def _escalate_later(ctx: Context, alert_id: int, *, times: int) -> None:
@@ -202,6 +232,8 @@ async def _settle(
         await tests.update_alert(ctx.db, alert.id, **values)
         admins = await accounts.list_admins(ctx.db, [Status.ACTIVE]) if alert.for_admins else []
         await _tell_settled(ctx, alert.id, push, patient_id, psychologists, admins)
+    else:
+        ctx.audit("alert.read", subject_id=patient_id, alert_id=alert.id)
     (raised,) = await tests.load_alerts(ctx.db, [request.alert_id])
     return Alert.of(raised, ctx.link)
 

@@ -99,6 +99,7 @@ async def create_test(ctx: Context, request: CreateTest) -> Test:
     )
     if test is None:
         raise Conflict
+    ctx.audit("test.created", test_id=test.id)
     return await _add_draft(ctx, test, request)
 
 
@@ -120,6 +121,7 @@ async def update_test(ctx: Context, request: UpdateTest) -> Test:
         await _check_structure(ctx, test, request)
     if draft is not None:
         await tests.delete_version(ctx.db, draft.id)
+    ctx.audit("test.updated", test_id=test.id)
     if test.status == TestStatus.DRAFT:
         await tests.update_test(ctx.db, test.id, search=search_titles(request.title))
     return await _add_draft(ctx, test, request, instead_of=draft)

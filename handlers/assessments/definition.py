@@ -266,14 +266,9 @@ def _check_rules(definition: Definition) -> Iterator[Field]:
             yield _problem(path, "unknown_question", f"No scored question has the code {code}")
     codes = [scale.code for scale in definition.scales]
     for number, scale in enumerate(definition.scales):
-        path = f"scales.{number}"
         if scale.code in codes[:number]:
-            yield _problem(f"{path}.code", "repeated", f"{scale.code} is there twice")
-        if len(set(scale.items)) < len(scale.items):
-            yield _problem(f"{path}.items", "repeated", "A question is there twice")
-        edges = [band.least for band in scale.bands]
-        if edges != sorted(set(edges)):
-            yield _problem(f"{path}.bands", "not_ascending", "Each band must begin above the last")
+            yield _problem(f"scales.{number}.code", "repeated", f"{scale.code} is there twice")
+        yield from _check_scale(f"scales.{number}", scale)
     fewest = min(len(scale.items or scored) for scale in definition.scales or [Scale()])
     if 0 < fewest <= definition.missing.max_missing:
         text = f"A scale has {fewest} questions: at least one of them is to be answered"
@@ -281,6 +276,18 @@ def _check_rules(definition: Definition) -> Iterator[Field]:
     change = definition.change
     if change and (change.sd is None) != (change.reliability is None):
         yield _problem("change", "incomplete", "`sd` and `reliability` belong together")
+
+
+def _check_scale(path: str, scale: Scale) -> Iterator[Field]:
+    if len(set(scale.items)) < len(scale.items):
+        yield _problem(f"{path}.items", "repeated", "A question is there twice")
+    edges = [band.least for band in scale.bands]
+    if edges != sorted(set(edges)):
+        yield _problem(f"{path}.bands", "not_ascending", "Each band must begin above the last")
+    codes = [band.code for band in scale.bands]
+    for place, code in enumerate(codes):
+        if code in codes[:place]:
+            yield _problem(f"{path}.bands.{place}.code", "repeated", f"{code} is there twice")
 
 
 def _list_named(definition: Definition) -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ ids are those of LOINC's own forms ("/44250-9"); the weight of an answer is R4's
 `ordinalValue`. Scores are ours: nothing here is reckoned anew.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from handlers.assessments.definition import UNDETERMINED, Rules, pick
@@ -49,10 +49,11 @@ def write_questionnaire(form: Form, url: str) -> Json:
         "url": _canonical(form, url),
         "version": str(version.number),
         "name": "".join(part.capitalize() for part in _slug(form).split("-")),
-        "title": title,
+        **_say("title", rules.title),
         "status": STATUSES[VersionStatus(version.status)],
         "subjectType": ["Patient"],
         "item": [
+            *_write_instructions(rules),
             *(_write_question(item, _canonical(form, url)) for item in form.items),
             {
                 "linkId": _total_link(rules),
@@ -113,28 +114,41 @@ def write_total(form: Form, result: Result) -> Json:
         },
         "derivedFrom": [{"reference": f"QuestionnaireResponse/result-{result.id}"}],
     }
-    names = {band.code: pick(band.text, "en") for scale in rules.scales for band in scale.bands}
     if result.severity:
+        names = {band.code: pick(band.text, "en") for band in rules.scales[0].bands}
         observation["interpretation"] = [{"text": names[result.severity]}]
     return observation
+
+
+def _write_instructions(rules: Rules) -> Iterator[Json]:
+    """What is said before the questions, which would mean little without it."""
+    if rules.instructions:
+        yield {
+            "linkId": "/instructions",
+            **_say("text", rules.instructions),
+            "type": "display",
+        }
 
 
 def _write_question(item: Item, canonical: str) -> Json:
     question = item.question
     written: Json = {
         "linkId": _link(question),
-        "text": pick(question.texts, "en"),
+        **_say("text", question.texts),
         "type": "choice",
         "required": question.required,
         "answerOption": [
-            {"valueCoding": _write_option(question, option, "en", canonical)}
+            {
+                "valueCoding": {
+                    **_write_option(question, option, "en", canonical),
+                    **_say("display", option.texts),
+                }
+            }
             for option in item.options
         ],
     }
     if question.loinc:
         written["code"] = [_code(LOINC, question.loinc, pick(question.texts, "en"))]
-    if others := list(_translate(question.texts)):
-        written["_text"] = {"extension": others}
     return written
 
 
@@ -158,6 +172,14 @@ def _write_option(question: Question, option: AnswerOption, language: str, canon
     if option.score is not None and question.scored:
         coding["extension"] = [{"url": ORDINAL, "valueDecimal": number(option.score)}]
     return coding
+
+
+def _say(name: str, words: Mapping[str, str]) -> Json:
+    """A text under this name, with its translations beside it."""
+    said: Json = {name: pick(words, "en")}
+    if others := list(_translate(words)):
+        said[f"_{name}"] = {"extension": others}
+    return said
 
 
 def _translate(words: Mapping[str, str]) -> Iterable[Json]:

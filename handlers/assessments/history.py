@@ -1,9 +1,11 @@
 """Results: one's own, and those of one's patients."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from handlers.accounts.profile import access_user
 from handlers.assessments.changes import adjust, find_changes
+from handlers.assessments.comparing import find_alike
 from handlers.assessments.declared import CARE, PSYCHOLOGIST, READ_RATE, assessments
 from handlers.assessments.definition import ChangeRule, Rules
 from handlers.assessments.payloads import (
@@ -81,12 +83,23 @@ async def compare_results(ctx: Context, request: CompareResults) -> Comparison:
     if len(ids) < 2 or len(people) > 1 or len({one.test.id for one in found}) > 1:
         text = "At least two results of one person in one test"
         raise Invalid.of("result_ids", "not_comparable", text)
+    await _check_versions(ctx, found)
     rules = _read_rules(ctx, found[-1])
     return Comparison(
         items=[Result.of(one, ctx.locale) for one in found],
         steps=[_step(rules, one, next_one) for one, next_one in pairwise(found)],
         whole=_step(rules, found[0], found[-1]),
     )
+
+
+async def _check_versions(ctx: Context, found: Sequence[Found]) -> None:
+    """Raises: Invalid where some were scored in another way."""
+    versions = {one.version.id for one in found}
+    if len(versions) > 1:
+        alike = await find_alike(ctx, found[-1].test, found[-1].version)
+        if alike is not None and not versions <= set(alike):
+            text = "These versions of the test are not scored alike"
+            raise Invalid.of("result_ids", "not_comparable", text)
 
 
 async def find_page(ctx: Context, request: ListResults, user_id: int) -> tuple[list[Found], int]:

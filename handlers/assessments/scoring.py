@@ -15,6 +15,9 @@ from handlers.assessments.definition import Band, Method, Missing, Rules, Scale,
 SAFETY, SAFETY_UNANSWERED = "safety", "safety_unanswered"
 MAJOR, OTHER = "major_syndrome", "other_syndrome"
 
+DECIMALS = 9
+"""Of a score. What authors write has fewer, and what comes after is the machine's own."""
+
 Scores = Mapping[str, float | None]
 """Of every scored question, by its code; None where the answer is missing."""
 
@@ -52,9 +55,11 @@ def score_scale(scale: Scale, missing: Missing, scores: Scores) -> Scored:
 def _combine(scale: Scale, given: Sequence[float], items: int) -> float:
     total = fsum(given)
     if scale.method == Method.MEAN:
-        return total / len(given)
+        return round(total / len(given), DECIMALS)
     if scale.method == Method.FACTOR:
         total *= scale.factor
+    # 0.7 and 0.1 are the 0.8 at which a band begins.
+    total = round(total, DECIMALS)
     if len(given) < items:
         # As a fraction: 4.5 is to be rounded up wherever it comes from.
         return float(floor(Fraction(total) * items / len(given) + Fraction(1, 2)))

@@ -23,6 +23,20 @@ def find_difference(rules: Rules, items: Sequence[Item], other: Definition) -> s
     return None if _describe_scales(rules.scales) == _describe_scales(other.scales) else "scales"
 
 
+def is_scored_alike(
+    rules: Rules, items: Sequence[Item], other: Rules, others: Sequence[Item]
+) -> bool:
+    """Whether totals of two versions mean the same: what is asked, and how it is added up."""
+    return _describe_items(items) == _describe_items(others) and _describe_total(
+        rules
+    ) == _describe_total(other)
+
+
+def _describe_total(rules: Rules) -> Any:
+    scale = rules.scales[0] if rules.scales else Scale()
+    return scale.method, scale.factor, scale.items
+
+
 def _describe_items(items: Sequence[Item]) -> list[Any]:
     return [
         (item.question.code, item.question.scored, [option.score for option in item.options])

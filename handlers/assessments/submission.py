@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from handlers.assessments.alerts import find_guardians, raise_alerts
+from handlers.assessments.alerts import NOBODY, find_guardians, raise_alerts
 from handlers.assessments.answers import Given, match, open_form
 from handlers.assessments.changes import adjust, find_changes
+from handlers.assessments.comparing import find_alike
 from handlers.assessments.crisis import write_crisis
 from handlers.assessments.declared import (
     PATIENT,
@@ -62,21 +63,14 @@ async def submit(ctx: Context, request: Submit) -> Submitted:
     psychologists = await relations.list_psychologists(ctx.db, ctx.user.id)
     outcome = await _score(ctx, request)
     alarming = list_alarming(outcome.rules, outcome.scores)
-    guardians = await find_guardians(ctx, psychologists) if alarming else []
-    await notifications.lock_feeds(ctx.db, {ctx.user.id, *psychologists, *guardians})
+    guardians = await find_guardians(ctx, psychologists) if alarming else NOBODY
+    await notifications.lock_feeds(ctx.db, {ctx.user.id, *psychologists, *guardians.ids})
     found = await _keep(ctx, request, outcome)
     if found is None:
         # A twin of this request has just been committed.
         return await submit(ctx, request)
     if alarming:
-        await raise_alerts(
-            ctx,
-            found.result,
-            outcome.form,
-            alarming,
-            guardians,
-            for_admins=not psychologists,
-        )
+        await raise_alerts(ctx, found.result, outcome.form, alarming, guardians)
     await tell_condition(ctx, ctx.user.id, psychologists)
     await _tell(ctx, found, psychologists)
     return _answer(ctx, found)
@@ -161,17 +155,21 @@ async def _keep(ctx: Context, request: Submit, outcome: Outcome) -> Found | None
 
 async def _find_changes(ctx: Context, outcome: Outcome) -> list[str]:
     """What has become of the person since their first result of this test."""
-    first = await tests.find_first_total(ctx.db, ctx.user.id, outcome.form.test.id)
+    test, version = outcome.form.test, outcome.form.version
+    alike = await find_alike(ctx, test, version)
+    first = await tests.find_first_total(ctx.db, ctx.user.id, test.id, version_ids=alike)
     if first is None:
         return []
     rules = outcome.rules
-    change = adjust(rules.change, outcome.form.test.code, ctx.runtime.settings.change_rules)
+    change = adjust(rules.change, test.code, ctx.runtime.settings.change_rules)
     bands = rules.scales[0].bands if rules.scales else []
     return find_changes(change or ChangeRule(), bands, first, outcome.total)
 
 
 async def _tell(ctx: Context, found: Found, psychologists: Sequence[int]) -> None:
-    """Tell everybody concerned in their own language."""
+    """Tell everybody concerned in their own language; who was told is on record."""
+    for one in psychologists:
+        ctx.audit("result.told", subject_id=ctx.user.id, psychologist_id=one)
     people = await accounts.find_named(ctx.db, [ctx.user.id, *psychologists])
     for locale in sorted({person.locale for person in people.values()}):
         to = sorted(user_id for user_id, person in people.items() if person.locale == locale)

@@ -2,18 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from datetime import date
 
 from handlers.care.declared import patient_updated
-from handlers.care.payloads import Condition, LastMood, LastResult
+from handlers.care.payloads import Condition, DayFigures, LastMood, LastResult
 from server.context import Context
-from storage import assessments, notifications
+from storage import assessments, mood, notifications
 from storage import care as relations
 
 
 async def tell_condition(
-    ctx: Context, patient_id: int, psychologist_ids: Collection[int], *, also: Collection[int] = ()
+    ctx: Context,
+    patient_id: int,
+    psychologist_ids: Collection[int],
+    *,
+    also: Collection[int] = (),
+    days: Collection[date] = (),
 ) -> None:
     """Tell the psychologists how their patient is, after a change in this transaction.
+
+    `days` are those on which entries have changed: whoever looks at them need not ask again.
 
     Of changes at the same moment the one that is told last has seen the others: each has the
     patient's row first. `also` are people whose feeds are to change in this transaction; their
@@ -22,7 +30,8 @@ async def tell_condition(
     await notifications.lock_feeds(ctx.db, {patient_id, *psychologist_ids, *also})
     if psychologist_ids:
         condition = (await load_conditions(ctx, [patient_id]))[patient_id]
-        ctx.push(patient_updated, condition, to=psychologist_ids)
+        told = condition.model_copy(update={"days": await _load_days(ctx, patient_id, days)})
+        ctx.push(patient_updated, told, to=psychologist_ids)
 
 
 async def introduce(ctx: Context, patient_id: int, psychologist_id: int) -> None:
@@ -30,6 +39,15 @@ async def introduce(ctx: Context, patient_id: int, psychologist_id: int) -> None
     condition = (await load_conditions(ctx, [patient_id]))[patient_id]
     if condition.last_mood or condition.last_results:
         ctx.push(patient_updated, condition, to=[psychologist_id])
+
+
+async def _load_days(ctx: Context, patient_id: int, days: Collection[date]) -> list[DayFigures]:
+    if not days:
+        return []
+    found = await mood.find_days(ctx.db, patient_id, days)
+    return [
+        DayFigures(date=day, **found.get(day, mood.NO_ENTRIES)._asdict()) for day in sorted(days)
+    ]
 
 
 async def load_conditions(ctx: Context, patient_ids: Collection[int]) -> dict[int, Condition]:

@@ -1,7 +1,7 @@
 """What care tells people and leaves for later."""
 
 from handlers import notifications
-from handlers.care.payloads import Condition, InvitationMail, Relation
+from handlers.care.payloads import Condition, InvitationMail, Relation, Withdraw
 from server.contract import Namespace
 from server.limits import Rate
 from server.outgoing import Queue
@@ -27,3 +27,5 @@ RELATION = notifications.declare_kind("relation", in_app=False, email=True)
 """Not in the feed: `relation:list` has it, and `relation:invited` tells of it."""
 
 mail_invitation = care.job("care.mail_invitation", InvitationMail, queue=Queue.MAIL)
+
+withdraw = care.job("care.withdraw", Withdraw)

@@ -54,6 +54,8 @@ async def get_stats(ctx: Context, request: GetStats) -> Stats:
     """A patient's mood, results and activity in a period of the patient's own days.
 
     At most 400 days. Days without entries are left out; of more than 1,000 results the latest.
+    `patient:updated` has each day whose entries change, `result:created` in /assessments new
+    results.
 
     Raises: invalid, not_found.
     """

@@ -57,6 +57,13 @@ class InvitationMail(Payload):
     locale: str
 
 
+class Withdraw(Payload):
+    """The job: the two work together no more."""
+
+    psychologist_id: Id
+    patient_id: Id
+
+
 class ListPatients(PageRequest):
     sort: Annotated[Sort, Strict(False)] = Sort.SINCE
 
@@ -93,13 +100,28 @@ class LastResult(Payload):
         )
 
 
+class DayFigures(Payload):
+    """The entries of a day. Without any all but `n` is null."""
+
+    date: date
+    n: int
+    min: int | None
+    max: int | None
+    mean: float | None
+
+
 class Condition(Payload):
-    """How a patient is: the last mood, the last result of each test, alerts not yet resolved."""
+    """How a patient is: the last mood, the last result of each test, alerts not yet resolved.
+
+    `days` are those whose entries have just changed, as they are now.
+    """
 
     patient_id: Id
     last_mood: LastMood | None
     last_results: list[LastResult]
     open_alerts: int
+    # By default, because there are older ones in the log.
+    days: list[DayFigures] = Bounds(default_factory=list)
 
 
 class Patient(Payload):

@@ -14,6 +14,7 @@ from handlers.care.declared import (
     relation_declined,
     relation_ended,
     relation_invited,
+    withdraw,
 )
 from handlers.care.payloads import (
     AnswerInvitation,
@@ -22,6 +23,7 @@ from handlers.care.payloads import (
     Invite,
     ListRelations,
     Relation,
+    Withdraw,
 )
 from handlers.chat import CARE, close_chat
 from server import texts
@@ -101,6 +103,9 @@ async def list_relations(ctx: Context, request: ListRelations) -> Page[Relation]
 async def end(ctx: Context, request: EndRelation) -> Relation:
     """End an active relation; its chat stays readable and is closed.
 
+    The psychologist sees nothing of the patient any more: nothing new, and what was told before is
+    not told again.
+
     Raises: not_found.
     """
     pair = (ctx.user.id, request.user_id)
@@ -115,6 +120,11 @@ async def end(ctx: Context, request: EndRelation) -> Relation:
         until=ctx.now,
     )
     await close_chat(ctx, psychologist_id, patient_id)
+    ctx.enqueue(
+        withdraw,
+        Withdraw(psychologist_id=psychologist_id, patient_id=patient_id),
+        key=f"{psychologist_id}:{patient_id}",
+    )
     return relation
 
 

@@ -1,6 +1,6 @@
 """Keeping a diary: entries are written, changed, taken away and read."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from handlers.accounts.profile import access_user
@@ -54,7 +54,8 @@ async def add_entry(ctx: Context, request: AddEntry) -> Entry:
         created_at=ctx.now,
         **await _place(ctx, request.at or ctx.now, zone),
     )
-    return await _tell(ctx, entry_added, Entry.model_validate(row), readers)
+    entry = Entry.model_validate(row)
+    return await _tell(ctx, entry_added, entry, readers, {entry.local_date})
 
 
 @mood.on("entry:update", roles=CARE, rate=CHANGE_RATE)
@@ -74,10 +75,12 @@ async def update_entry(ctx: Context, request: UpdateEntry) -> Entry:
         changes |= await _place(ctx, request.at, row.time_zone, instead_of=row)
     if not changes:
         return Entry.model_validate(row)
+    before = row.local_date
     for name, value in changes.items():
         setattr(row, name, value)
     row.updated_at = ctx.now
-    return await _tell(ctx, entry_updated, Entry.model_validate(row), readers)
+    entry = Entry.model_validate(row)
+    return await _tell(ctx, entry_updated, entry, readers, {before, entry.local_date})
 
 
 @mood.on("entry:delete", roles=CARE, rate=CHANGE_RATE)
@@ -87,10 +90,11 @@ async def delete_entry(ctx: Context, request: DeleteEntry) -> EntryDeleted:
     Raises: not_found.
     """
     readers = await _begin(ctx)
-    if not await diaries.remove_entry(ctx.db, ctx.user.id, request.entry_id):
+    day = await diaries.remove_entry(ctx.db, ctx.user.id, request.entry_id)
+    if day is None:
         raise NotFound
     gone = EntryDeleted(entry_id=request.entry_id, user_id=ctx.user.id)
-    return await _tell(ctx, entry_deleted, gone, readers)
+    return await _tell(ctx, entry_deleted, gone, readers, {day})
 
 
 @mood.on("entry:list", roles=CARE, rate=READ_RATE, reads=True)
@@ -135,7 +139,9 @@ async def _place(
     return {"at": at, "time_zone": zone, "local_date": day}
 
 
-async def _tell(ctx: Context, push: Push[Value], data: Value, readers: list[int]) -> Value:
-    await tell_condition(ctx, ctx.user.id, readers)
+async def _tell(
+    ctx: Context, push: Push[Value], data: Value, readers: list[int], days: set[date]
+) -> Value:
+    await tell_condition(ctx, ctx.user.id, readers, days=days)
     ctx.push(push, data, to=[ctx.user.id, *readers])
     return data

@@ -37,12 +37,10 @@ from server.context import Context
 from server.errors import Invalid
 from server.outgoing import Value
 from storage import mood as diaries
-from storage.mood import Figures, Variable, VariableKind
+from storage.mood import Variable, VariableKind
 
 REMEMBERED = 600
 """Seconds."""
-
-NO_ENTRIES = Figures(0, None, None, None)
 
 Asked = GetSeries | GetComparison | GetCorrelation
 
@@ -63,7 +61,7 @@ async def get_series(ctx: Context, request: GetSeries) -> Series:
     async def reckon(db: AsyncSession, user_id: int) -> Series:
         found = await diaries.list_figures(db, user_id, *_span(request), request.period)
         buckets = [
-            Bucket.of(bucket, found.get(bucket.start, NO_ENTRIES))
+            Bucket.of(bucket, found.get(bucket.start, diaries.NO_ENTRIES))
             for bucket in list_buckets(_span(request), request.period)
         ]
         return Series(period=request.period, buckets=buckets)

@@ -112,6 +112,14 @@ async def lock_user(db: AsyncSession, user_id: int) -> User:
     ).one()
 
 
+async def has_psychologist(db: AsyncSession, user_ids: Collection[int]) -> bool:
+    """Whether one of these people works here as a psychologist now."""
+    found = select(User.id).where(
+        User.id.in_(user_ids), User.role == Role.PSYCHOLOGIST, User.status == Status.ACTIVE
+    )
+    return await db.scalar(found.limit(1)) is not None
+
+
 async def list_admins(db: AsyncSession, statuses: Collection[Status]) -> list[int]:
     """The admins who are in one of these states."""
     return list(

@@ -80,6 +80,17 @@ async def list_alerts(
     return [Raised(*row) for row in rows], total
 
 
+async def list_unresolved(db: AsyncSession, patient_id: int, *, limit: int) -> list[Alert]:
+    """What still waits for somebody, the oldest first."""
+    rows = await db.scalars(
+        select(Alert)
+        .where(Alert.patient_id == patient_id, Alert.status != AlertStatus.RESOLVED)
+        .order_by(Alert.id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 async def count_alerts(db: AsyncSession, patient_ids: Collection[int]) -> dict[int, int]:
     """How many alerts of each of these people are not resolved."""
     rows = await db.execute(

@@ -195,6 +195,17 @@ async def find_version(
     return next((found[status] for status in statuses if status in found), None)
 
 
+async def list_versions(db: AsyncSession, test_id: int, *, limit: int) -> list[TestVersion]:
+    """The versions that were published, the last ones."""
+    rows = await db.scalars(
+        select(TestVersion)
+        .where(TestVersion.test_id == test_id, TestVersion.status != VersionStatus.DRAFT)
+        .order_by(TestVersion.number.desc())
+        .limit(limit)
+    )
+    return list(rows)
+
+
 async def find_version_of_question(
     db: AsyncSession, test_id: int, question_id: int
 ) -> TestVersion | None:

@@ -57,14 +57,19 @@ async def find_by_ref(db: AsyncSession, user_id: int, client_ref: UUID) -> Found
     return None if row is None else Found(*row)
 
 
-async def find_first_total(db: AsyncSession, user_id: int, test_id: int) -> float | None:
-    """The total of the person's first result of a test."""
-    return await db.scalar(
+async def find_first_total(
+    db: AsyncSession, user_id: int, test_id: int, *, version_ids: Collection[int] | None
+) -> float | None:
+    """The total of the person's first result of a test, or of some of its versions."""
+    first = (
         select(Result.total)
         .where(Result.user_id == user_id, Result.test_id == test_id)
         .order_by(Result.created_at, Result.id)
         .limit(1)
     )
+    if version_ids is not None:
+        first = first.where(Result.version_id.in_(version_ids))
+    return await db.scalar(first)
 
 
 async def list_results(

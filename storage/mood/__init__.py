@@ -11,11 +11,13 @@ from storage.mood.entries import (
     remove_entry,
 )
 from storage.mood.statistics import (
+    NO_ENTRIES,
     Day,
     Figures,
     PeriodName,
     Variable,
     VariableKind,
+    find_days,
     get_figures,
     list_days,
     list_figures,
@@ -23,6 +25,7 @@ from storage.mood.statistics import (
 from storage.mood.tables import Diary, Entry
 
 __all__ = [
+    "NO_ENTRIES",
     "Day",
     "Diary",
     "Entry",
@@ -33,6 +36,7 @@ __all__ = [
     "add_entry",
     "change_diary",
     "count_entries",
+    "find_days",
     "find_entry",
     "get_figures",
     "get_revision",

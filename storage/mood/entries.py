@@ -41,12 +41,14 @@ async def find_entry(db: AsyncSession, user_id: int, entry_id: int) -> Entry | N
     return found.one_or_none()
 
 
-async def remove_entry(db: AsyncSession, user_id: int, entry_id: int) -> bool:
-    """Remove an entry of this person; False when there is none."""
-    removed = await db.execute(
-        delete(Entry).where(Entry.id == entry_id, Entry.user_id == user_id).returning(Entry.id)
+async def remove_entry(db: AsyncSession, user_id: int, entry_id: int) -> date | None:
+    """Remove an entry of this person; the day it was on, or None when there is none."""
+    removed = await db.scalars(
+        delete(Entry)
+        .where(Entry.id == entry_id, Entry.user_id == user_id)
+        .returning(Entry.local_date)
     )
-    return removed.first() is not None
+    return removed.one_or_none()
 
 
 async def count_entries(db: AsyncSession, user_id: int, day: date) -> int:

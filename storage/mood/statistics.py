@@ -3,7 +3,7 @@
 Everything goes by the local date that an entry was stored with: a day of 23 or 25 hours is a day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -44,6 +44,9 @@ class Figures(NamedTuple):
     min: int | None
     max: int | None
     mean: float | None
+
+
+NO_ENTRIES = Figures(0, None, None, None)
 
 
 class VariableKind(StrEnum):
@@ -105,6 +108,16 @@ async def list_figures(
     first = _start_of(db, period).label("first")
     rows = await db.execute(
         _within(select(first, *_figures()), user_id, start, end).group_by("first")
+    )
+    return {row[0]: Figures(*row[1:]) for row in rows}
+
+
+async def find_days(db: AsyncSession, user_id: int, days: Collection[date]) -> dict[date, Figures]:
+    """The figures of those of these days that have entries."""
+    rows = await db.execute(
+        select(Entry.local_date, *_figures())
+        .where(Entry.user_id == user_id, Entry.local_date.in_(sorted(days)))
+        .group_by(Entry.local_date)
     )
     return {row[0]: Figures(*row[1:]) for row in rows}
 

@@ -19,6 +19,7 @@ from handlers.assessments.shipped import install
 from run import make_runtime
 from server.settings import Settings
 from storage import assessments, care, mood
+from storage.assessments import AlertStatus
 from storage.database import Database
 from storage.mood import PeriodName, Variable, VariableKind
 from storage.upgrade import upgrade
@@ -111,6 +112,7 @@ async def test_moods(fresh: Backend, planner: Planner) -> None:
         "entries of a span": lambda db: mood.list_entries(
             db, SOMEBODY, start=start, end=end, skip=20, limit=20
         ),
+        "some days": lambda db: mood.find_days(db, SOMEBODY, SPAN),
         "entries of a day": lambda db: mood.count_entries(db, SOMEBODY, end),
     }
     for period in PeriodName:
@@ -130,7 +132,7 @@ async def installed(fresh: Backend, planner: Planner) -> None:
     await install(runtime)
     await runtime.close()
     await fill_diaries(fresh.url, people=PEOPLE, entries=ROWS)
-    await fill_results(fresh.url, people=PEOPLE, results=ROWS)
+    await fill_results(fresh.url, people=PEOPLE, results=ROWS, alarming=2)
 
 
 async def test_results(installed: None, planner: Planner) -> None:
@@ -150,12 +152,34 @@ async def test_results(installed: None, planner: Planner) -> None:
             lambda db: assessments.list_outlines(db, SOMEBODY, after=start, before=end, limit=100),
             by_time,
         ),
-        (lambda db: assessments.find_first_total(db, SOMEBODY, 2), by_test),
+        (lambda db: assessments.find_first_total(db, SOMEBODY, 2, version_ids=None), by_test),
         (lambda db: assessments.find_by_ref(db, SOMEBODY, UUID(int=1)), CLIENT_REF),
     ]
     for ask, index in asked:
         steps = await planner.explain(ask)
         check_but(index, steps, index, small={"tests", "test_versions"})
+
+
+async def test_alerts(installed: None, planner: Planner) -> None:
+    patients = [*range(1, 6)]
+    counted = await planner.explain(lambda db: assessments.count_alerts(db, patients))
+    check_but("count", counted, "ix_alerts_unresolved", small=set())
+    found = await planner.explain(lambda db: assessments.load_alerts(db, [7, 8]))
+    check_but("load", found, "pk_alerts", small={"tests", "questions"})
+    listed: list[tuple[list[int] | None, AlertStatus | None, str]] = [
+        (patients, None, "ix_alerts_patient_id_id"),
+        (patients, AlertStatus.OPEN, "ix_alerts_unresolved"),
+        (None, None, "ix_alerts_for_admins_id"),
+        (None, AlertStatus.OPEN, "ix_alerts_for_admins_id"),
+    ]
+    for patient_ids, status, index in listed:
+        steps = await planner.explain(
+            partial(
+                assessments.list_alerts, patient_ids=patient_ids, status=status, skip=0, limit=20
+            )
+        )
+        # Twenty people of two thousand are found by going through them.
+        check_but(f"{index} {status}", steps, index, small={"users", "tests", "questions"})
 
 
 async def test_patients(installed: None, planner: Planner) -> None:

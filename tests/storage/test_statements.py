@@ -174,9 +174,9 @@ async def test_keeping_a_diary(server: Instance, counter: Counter) -> None:
     entry = await (await start_diary(server, patient)).add()
     about = {"entry_id": entry["id"]}
 
-    expect(await counter.count((patient, "/mood entry:add", {"score": 5})), 11)
-    expect(await counter.count((patient, "/mood entry:update", {**about, "score": 5})), 10)
-    expect(await counter.count((patient, "/mood entry:delete", about)), 9)
+    expect(await counter.count((patient, "/mood entry:add", {"score": 5})), 12)
+    expect(await counter.count((patient, "/mood entry:update", {**about, "score": 5})), 11)
+    expect(await counter.count((patient, "/mood entry:delete", about)), 10)
 
 
 @pytest.mark.parametrize("count", [1, 30])

@@ -110,8 +110,17 @@ class Result(Payload):
         row, test, version = found
         rules = read_rules(version)
         names = {
-            band.code: pick(band.text, locale) for scale in rules.scales for band in scale.bands
+            scale.code: {band.code: pick(band.text, locale) for band in scale.bands}
+            for scale in rules.scales
         }
+        scales = [
+            ScaleScore(
+                code=code,
+                total=None if total is None else number(total),
+                severity=None if severity is None else _name(severity, names[code]),
+            )
+            for code, total, severity in row.scales
+        ]
         return cls(
             id=row.id,
             test_id=row.test_id,
@@ -121,15 +130,8 @@ class Result(Payload):
             language=row.language,
             user_id=row.user_id,
             total=number(row.total),
-            severity=_name(row.severity, names),
-            scales=[
-                ScaleScore(
-                    code=code,
-                    total=None if total is None else number(total),
-                    severity=_name(severity, names),
-                )
-                for code, total, severity in row.scales
-            ],
+            severity=scales[0].severity,
+            scales=scales,
             breakdown=[
                 AnswerScore(
                     question_id=question_id,
@@ -145,8 +147,8 @@ class Result(Payload):
         )
 
 
-def _name(code: str | None, names: dict[str, str]) -> Severity | None:
-    return None if code is None else Severity(code=code, text=names[code])
+def _name(code: str, names: dict[str, str]) -> Severity:
+    return Severity(code=code, text=names[code])
 
 
 class Contact(Payload):
