@@ -1,6 +1,7 @@
 """Goals that a model splits: told while it is writing, decided on by the person, paid for once."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from typing import Any
 
@@ -87,6 +88,8 @@ async def test_each_stage_is_told_while_the_model_goes_on_writing(
         row = await kept.get_last_split(ctx.db, goal["id"])
         assert row is not None
         assert (row.tokens, row.model, row.attempts) == (READ + WRITTEN, MODEL, 1)
+        said = "".join(model.answers[0].pieces)
+        assert row.answer == hashlib.sha256(said.encode()).hexdigest()
     (question,) = model.questions
     assert '"By summer"' in question["messages"][1]["content"]
 

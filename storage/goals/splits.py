@@ -91,11 +91,12 @@ async def list_proposals(db: AsyncSession, goal_ids: Collection[int]) -> dict[in
     return proposals
 
 
-async def add_tokens(db: AsyncSession, split_id: int, tokens: int) -> None:
+async def note_answer(db: AsyncSession, split_id: int, *, tokens: int, digest: str | None) -> None:
+    """What one more answer cost, and its hash, unless nothing was said."""
     await db.execute(
         update(Split)
         .where(Split.id == split_id)
-        .values(tokens=Split.tokens + tokens)
+        .values(tokens=Split.tokens + tokens, answer=func.coalesce(digest, Split.answer))
         .execution_options(synchronize_session=False)
     )
 
