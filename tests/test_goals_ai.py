@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from server.context import Context
 from storage import goals as kept
@@ -248,6 +249,23 @@ async def test_the_same_question_is_not_asked_twice(
     stranger = await server.add_person()
     await split(server, stranger, await add_goal(server, stranger, "Run 5 km"))
     assert len(model.questions) == 4, "nobody learns what others were told"
+
+
+async def test_repeats_are_not_kept_for_ever(
+    server: Instance, person: Person, goal: Any, model: ModelStandIn
+) -> None:
+    first = await split(server, person, goal)
+    for _ in range(2):
+        await split(server, person, goal)
+    await set_clock(server, ahead=timedelta(hours=25))
+    person = await server.sign_in(person.email)
+
+    again = await split(server, person, goal)
+
+    assert (suggested(again), len(model.questions)) == (suggested(first), 1)
+    async with Context.open(server.runtime, write=False) as ctx:
+        rows = await ctx.db.scalars(select(kept.Split.tokens).order_by(kept.Split.id))
+        assert list(rows) == [READ + WRITTEN, 0]
 
 
 async def test_a_person_has_a_budget_for_a_day(start: StartInstance, model: ModelStandIn) -> None:

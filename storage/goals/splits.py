@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import and_, case, delete, func, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.goals.tables import POSITIONS, Split, SplitStatus, Suggestion, SuggestionState
@@ -137,14 +137,17 @@ async def list_earlier_titles(
 async def forget_splits(
     db: AsyncSession, user_id: int, goal_id: int, *, before: datetime, but: str
 ) -> None:
-    """Those of this goal, and of goals that are gone, from before; not those of one question."""
+    """Those of this goal, and of goals that are gone, from before; of one question only repeats.
+
+    What cost nothing suggested what another one had suggested already.
+    """
     await db.execute(
         delete(Split)
         .where(
             Split.user_id == user_id,
             Split.started_at < before,
             func.coalesce(Split.goal_id, goal_id) == goal_id,
-            Split.digest != but,
+            or_(Split.digest != but, Split.tokens == 0),
         )
         .execution_options(synchronize_session=False)
     )
