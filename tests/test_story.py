@@ -261,7 +261,7 @@ INTERLUDES: dict[str, Interlude] = {
 """What happens after a step besides a death."""
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 async def test_nobody_notices_that_the_workers_die(
     backend: Backend, smtp: SmtpStandIn, fcm: FcmStandIn, model: ModelStandIn
 ) -> None:
