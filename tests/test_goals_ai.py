@@ -1,10 +1,12 @@
 """Goals that a model splits: told while it is writing, decided on by the person, paid for once."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from server.context import Context
 from storage import goals as kept
@@ -87,6 +89,8 @@ async def test_each_stage_is_told_while_the_model_goes_on_writing(
         row = await kept.get_last_split(ctx.db, goal["id"])
         assert row is not None
         assert (row.tokens, row.model, row.attempts) == (READ + WRITTEN, MODEL, 1)
+        said = "".join(model.answers[0].pieces)
+        assert row.answer == hashlib.sha256(said.encode()).hexdigest()
     (question,) = model.questions
     assert '"By summer"' in question["messages"][1]["content"]
 
@@ -245,6 +249,23 @@ async def test_the_same_question_is_not_asked_twice(
     stranger = await server.add_person()
     await split(server, stranger, await add_goal(server, stranger, "Run 5 km"))
     assert len(model.questions) == 4, "nobody learns what others were told"
+
+
+async def test_repeats_are_not_kept_for_ever(
+    server: Instance, person: Person, goal: Any, model: ModelStandIn
+) -> None:
+    first = await split(server, person, goal)
+    for _ in range(2):
+        await split(server, person, goal)
+    await set_clock(server, ahead=timedelta(hours=25))
+    person = await server.sign_in(person.email)
+
+    again = await split(server, person, goal)
+
+    assert (suggested(again), len(model.questions)) == (suggested(first), 1)
+    async with Context.open(server.runtime, write=False) as ctx:
+        rows = await ctx.db.scalars(select(kept.Split.tokens).order_by(kept.Split.id))
+        assert list(rows) == [READ + WRITTEN, 0]
 
 
 async def test_a_person_has_a_budget_for_a_day(start: StartInstance, model: ModelStandIn) -> None:

@@ -139,6 +139,7 @@ async def test_a_model_without_an_answer_is_given_up(
         row = await kept.get_last_split(ctx.db, goal["id"])
         assert row is not None
         assert (row.tokens > 0) == (answer.status == 200)
+        assert (row.answer is not None) == any(answer.pieces)
     model.answers[0] = stages("One")
     await ask(server, person, "ai:split", goal_id=goal["id"])
     await read_end(device, "ai:finished")
@@ -265,7 +266,11 @@ async def test_a_worker_killed_in_mid_stream_leaves_no_suggestion_twice(
         # Its steps: the claim, the attempt, each stage, and then looking whether it is canceled.
         model.answers = deque([stages(*ONE_TWO, stall=True), stages(*ONE_TWO, "Three")])
         assert await work(late=timedelta(0), die_at=die_at)
-        await model.wait_until_left()
+        if model.questions:
+            await model.wait_until_left()
+        else:
+            # On a busy machine it looks whether it is canceled, and dies, before it has asked.
+            model.answers.popleft()
         assert not await work(late=timedelta(seconds=20))
 
         device = await server.connect(person, GOALS, after=0)
@@ -273,4 +278,4 @@ async def test_a_worker_killed_in_mid_stream_leaves_no_suggestion_twice(
         assert told_titles(device) == [*ONE_TWO, "Three"]
         assert [one["title"] for one in found["suggestions"]] == told_titles(device)
         assert (await ask(server, person, "goal:get", goal_id=goal["id"]))["split"] == found
-    assert len(model.questions) == 2
+    assert len(model.questions) <= 2, "nobody asks more often than somebody died"

@@ -31,7 +31,7 @@ VARYING = {
     "exports": {"attempts", "size", "sha256"},
     "audit": {"id"},
     "erasures": {"id", "pseudonym"},
-    "goal_splits": {"attempts"},
+    "goal_splits": {"attempts", "answer"},
     "notifications": {"id"},
     "outbox": {"id", "claims", "crashes", "error", "failures", "revision"},
 }

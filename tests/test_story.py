@@ -25,6 +25,7 @@ from tests.client import Told
 from tests.exports import unpack, unsign
 from tests.files import fetch
 from tests.instance import Person
+from tests.leavers import find_receipts, wait_for_first_round
 from tests.mortal import Mortal, run_mortal
 from tests.nodejs import FOLDER, find_node
 from tests.snapshots import (
@@ -39,16 +40,20 @@ from tests.stand_ins.fcm import FcmStandIn
 from tests.stand_ins.openai import Answer, ModelStandIn, stages
 from tests.stand_ins.smtp import SmtpStandIn
 from tests.stand_ins.waiting import eventually
+from tests.traces import begin_ids, check_streams, find_number, find_words
 
 Given = dict[str, Any]
 
 LINE = 1 << 24
 EMAIL = "vera@example.com"
+WORDS = [EMAIL, "Vera", "Run 5 km", "Read a book", "Find a book", "Stretch", "Результат", "%PDF"]
+"""What she was called, and what she, her phone and the model wrote."""
+
 INVITATIONS = 22
 """More than a page of the feed has."""
 
 MINUTES = timedelta(minutes=4)
-"""Behind a wall time that was two minutes away."""
+"""Behind a wall time that was two minutes away, and the pause before an erasure's second round."""
 
 ANSWERS = (
     Answer(status=429, retry_after="1"),
@@ -213,6 +218,24 @@ async def look_back(scene: Scene, said: Any) -> Given:
     return await die(scene, said)
 
 
+async def see_everything_go(scene: Scene, said: Any) -> Given:
+    """Whoever erases dies over it too; in the end others' streams are whole, and she is nowhere."""
+    server = scene.place.instance
+    assert await find_words(server, WORDS[1:2])
+    for _ in range(2):
+        await scene.place.strike()
+    await wait_for_first_round(server)
+    await scene.place.strike(MINUTES)
+    (receipt,) = await eventually(lambda: find_receipts(server), "a receipt")
+    letter = scene.smtp.find(EMAIL)[-1].get_body(("plain",))
+    assert letter is not None
+    assert str(-receipt.pseudonym) in letter.get_content()
+    assert await find_words(server, WORDS) == []
+    assert await find_number(server, scene.person.id) == []
+    await check_streams(server)
+    return {}
+
+
 INTERLUDES: dict[str, Interlude] = {
     "signsIn": look_around,
     "asksForRecovery": bring_the_letter,
@@ -232,24 +255,25 @@ INTERLUDES: dict[str, Interlude] = {
     "fetchesIt": open_the_archive,
     "deletesAGoal": let_all_be_done,
     "rests": look_back,
+    "findsEverythingAgain": go_on_as,
+    "leavesForEver": see_everything_go,
 }
 """What happens after a step besides a death."""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_nobody_notices_that_the_workers_die(
     backend: Backend, smtp: SmtpStandIn, fcm: FcmStandIn, model: ModelStandIn
 ) -> None:
     model.answers.extend(ANSWERS)
     variables = {"SMTP_URL": smtp.url, **write_variables(fcm.settings, model.settings)}
-    async with (
-        run_mortal(backend, variables) as place,
-        start_story(place.instance.url) as story,
-    ):
-        scene = Scene(place, smtp, fcm, model)
-        steps = await tell(scene, story)
+    async with run_mortal(backend, variables) as place:
+        await begin_ids(place.instance)
+        async with start_story(place.instance.url) as story:
+            scene = Scene(place, smtp, fcm, model)
+            steps = await tell(scene, story)
 
-    assert steps[-1] == "signsOut"
+    assert steps[-1] == "beginsAnew"
     assert place.deaths > len(steps)
     for namespace, old in scene.before.items():
         told = [

@@ -14,6 +14,7 @@ from handlers.notifications.payloads import PushContent, PushToDevice
 from jobs.perform import perform
 from server.context import Context
 from storage.events import Head, LogEntry
+from storage.goals import mark_fired
 from storage.outbox import DeadJob, Job
 from storage.tables import metadata
 from tests.backend import SCALED
@@ -63,11 +64,14 @@ async def make_traces(server: Instance) -> Scene:
         await server.ask(one, "/account", "schedule:update", schedule)
         device = {"token": f"phone of {one.email}", "platform": "android"}
         await server.ask(one, "/account", "device:register", device)
+        quiet = {"type": "message", "in_app": True, "push": False, "email": False}
+        await server.ask(one, "/notifications", "preference:set", quiet)
         await server.request("POST", "/auth/forgot-password", {"email": one.email})
     await talk.ask(boris, "message:read", seq=2)
     note = {"alert_id": scene.things.alert_id, "note": plant("noted", "boris")}
     await server.ask(boris, SPACE, "alert:acknowledge", {**note, "client_ref": str(uuid4())})
     await answer_tests(server, scene)
+    await reach_something(server, scene)
     await server.ask(boris, "/care", "relation:invite", {"email": "stranger@example.com"})
     await create_api_key(server, boris.email)
     await add_jobs(server, scene)
@@ -98,6 +102,14 @@ async def answer_tests(server: Instance, scene: Scene) -> None:
     ]
     for person in (scene.strangers["fellow"], scene.anna):  # type: ignore[index]  # a StrEnum's key
         assert (await send(server, person, own, answers))[0] == 201
+
+
+async def reach_something(server: Instance, scene: Scene) -> None:
+    """Anna has completed a stage, which earned her something, and was reminded of the rest."""
+    aim = scene.things.goal
+    await server.ask(scene.anna, "/goals", "stage:complete", {"stage_id": aim.stage_ids[0]})
+    async with Context.open(server.runtime) as ctx:
+        assert await mark_fired(ctx.db, aim.reminder_id, ctx.now.date(), "08:00")
 
 
 async def add_jobs(server: Instance, scene: Scene) -> None:
@@ -151,6 +163,12 @@ async def do_jobs(server: Instance, name: str, *, ahead: timedelta) -> None:
         for job_id in waiting:
             await perform(server.runtime, job_id)
     await set_clock(server, ahead=timedelta(0))
+
+
+async def find_owned(server: Instance, *people: Person) -> set[str]:
+    """In which columns the ids of these people stand by themselves, as owners' do."""
+    ids = {str(person.id) for person in people}
+    return {place async for place, value in _list_values(server) if value in ids}
 
 
 async def find_words(server: Instance, words: list[str]) -> list[str]:

@@ -35,10 +35,16 @@ _STAGE = re.compile(r'\{(?:[^"{}\[\]]|"(?:[^"\\]|\\.)*+")*+\}', re.DOTALL)
 _TAG = re.compile(r"<[/!?a-zA-Z][^<>]*>")
 _LIST_MARKER = re.compile(r"(?:[-*+•>]|#{1,6}|\d{1,2}[.)]|\[[ xX]?\])\s+")
 _EMPHASIS = re.compile(r"\*+|__+|~~+|`+")
+_ENDINGS = (
+    "com|net|org|info|biz|site|online|website|store|shop|blog|page|app|dev|cloud|space|club|live"
+    "|link|click|top|xyz|vip|bet|casino|io|ai|co|me|tv|cc|gg|ly|eu|de|fr|uk|ch|cn|kz|ua|su|ru|рф"
+)
+"""Of sites that stand in a text without a path: some clients make links of those too."""
+
 _LINK = re.compile(
     r"[a-z][a-z0-9+.-]*://|\b(?:mailto|javascript|data|tel):\S|\bwww\.|\]\s?[(\[]|\S@\S+\.\w"
     r"|[\w-]\.[^\W\d_]{2,63}/"
-    r"|[\w-]\.(?:com|org|info|biz|site|online|xyz|top|shop|link|click|ru|su|рф)\b",
+    rf"|[\w-](?<!\bASP)\.(?:{_ENDINGS})\b",
     re.IGNORECASE,
 )
 _JOINER = "\N{ZERO WIDTH JOINER}"

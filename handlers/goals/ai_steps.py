@@ -49,9 +49,12 @@ class Work:
     split: kept.Split
 
 
-class Cost(NamedTuple):
+class Answered(NamedTuple):
+    """Who answered, what that cost, and the hash of what was said, if anything was."""
+
     model: str
     tokens: int
+    digest: str | None
 
 
 class Trouble(Exception):
@@ -99,21 +102,21 @@ async def add_suggestion(ctx: Context, attempt: Attempt, title: str) -> bool:
     return work is not None
 
 
-async def finish_attempt(ctx: Context, attempt: Attempt, cost: Cost) -> None:
+async def finish_attempt(ctx: Context, attempt: Attempt, answered: Answered) -> None:
     """The answer was whole."""
     work = await _hold_attempt(ctx, attempt)
-    await kept.add_tokens(ctx.db, attempt.split_id, cost.tokens)
+    await _note(ctx, attempt, answered)
     if work is not None:
-        work.split.model = cost.model[:100]
+        work.split.model = answered.model[:100]
         await end_split(ctx, work)
 
 
 async def break_off(
-    ctx: Context, attempt: Attempt, cost: Cost, trouble: Trouble
+    ctx: Context, attempt: Attempt, answered: Answered, trouble: Trouble
 ) -> timedelta | None:
     """The answer was not whole. After which pause to ask again; None when this is the end."""
     work = await _hold_attempt(ctx, attempt)
-    await kept.add_tokens(ctx.db, attempt.split_id, cost.tokens)
+    await _note(ctx, attempt, answered)
     if work is None:
         return None
     has_some = bool(await kept.list_suggestions(ctx.db, attempt.split_id))
@@ -180,6 +183,11 @@ async def _hold_split(ctx: Context, user_id: int, goal_id: int, split_id: int) -
     if split is None or split.status != SplitStatus.GENERATING:
         return None
     return Work(held, split)
+
+
+async def _note(ctx: Context, attempt: Attempt, answered: Answered) -> None:
+    """Also where nobody wants it any more: it was written, and is paid for."""
+    await kept.note_answer(ctx.db, attempt.split_id, tokens=answered.tokens, digest=answered.digest)
 
 
 def _is_current(split: kept.Split, attempt: Attempt) -> bool:

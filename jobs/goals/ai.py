@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +12,8 @@ from handlers.goals.ai_answers import AnswerReader, BadAnswer
 from handlers.goals.ai_payloads import AskModel
 from handlers.goals.ai_prompts import MAX_TOKENS, Prompt, estimate_tokens, write_prompt
 from handlers.goals.ai_steps import (
+    Answered,
     Attempt,
-    Cost,
     Trouble,
     add_suggestion,
     begin_attempt,
@@ -36,13 +37,20 @@ LOOK_EVERY = 0.5
 
 
 @dataclass
-class Bill:
-    """What an answer costs, as far as it has come."""
+class Record:
+    """What an answer says and costs, as far as it has come."""
 
     prompt: Prompt
     model: str
     written: int = 0
     usage: Usage | None = None
+
+    def __post_init__(self) -> None:
+        self._said = hashlib.sha256()
+
+    def note(self, piece: str) -> None:
+        self.written += len(piece)
+        self._said.update(piece.encode("utf-8", "surrogatepass"))
 
     def waive(self) -> None:
         """It failed: nothing is to be paid for, unless something was written."""
@@ -50,10 +58,11 @@ class Bill:
             self.usage = Usage(self.model, 0, 0)
 
     @property
-    def cost(self) -> Cost:
+    def answered(self) -> Answered:
+        digest = self._said.hexdigest() if self.written else None
         if self.usage is not None:
-            return Cost(self.usage.model, self.usage.read + self.usage.written)
-        return Cost(self.model, estimate_tokens(self.prompt, self.written))
+            return Answered(self.usage.model, self.usage.read + self.usage.written, digest)
+        return Answered(self.model, estimate_tokens(self.prompt, self.written), digest)
 
 
 @implements(ask_model)
@@ -73,21 +82,21 @@ async def suggest_stages(ctx: Context, payload: AskModel) -> None:
         most=attempt.most,
         locale=attempt.locale,
     )
-    bill = Bill(prompt, ctx.runtime.writer.model)
-    trouble = await _pass_on(ctx, attempt, bill)
+    record = Record(prompt, ctx.runtime.writer.model)
+    trouble = await _pass_on(ctx, attempt, record)
     if trouble is None:
-        await finish_attempt(ctx, attempt, bill.cost)
+        await finish_attempt(ctx, attempt, record.answered)
         return
     log.warning("ai.trouble", reason=trouble.reason, attempt=attempt.number)
     async with ctx.work() as work:
-        pause = await break_off(work, attempt, bill.cost, trouble)
+        pause = await break_off(work, attempt, record.answered, trouble)
     if pause is not None:
         raise Retry(after=pause)
 
 
-async def _pass_on(ctx: Context, attempt: Attempt, bill: Bill) -> Trouble | None:
+async def _pass_on(ctx: Context, attempt: Attempt, record: Record) -> Trouble | None:
     """Tell the person of every stage at once; what kept the answer from being whole."""
-    titles = read_titles(ctx.runtime.writer, attempt, bill)
+    titles = read_titles(ctx.runtime.writer, attempt, record)
     try:
         async with (
             asyncio.timeout(ANSWER_TIMEOUT) as limit,
@@ -107,16 +116,20 @@ async def _pass_on(ctx: Context, attempt: Attempt, bill: Bill) -> Trouble | None
     return None
 
 
-async def read_titles(writer: Writer, attempt: Attempt, bill: Bill) -> AsyncGenerator[str, None]:
+async def read_titles(
+    writer: Writer, attempt: Attempt, record: Record
+) -> AsyncGenerator[str, None]:
     """The stages of one answer, each as soon as it is whole. Raises: Trouble."""
     reader = AnswerReader(most=attempt.most, said=attempt.said)
     try:
-        async with contextlib.aclosing(writer.write(*bill.prompt, max_tokens=MAX_TOKENS)) as answer:
+        async with contextlib.aclosing(
+            writer.write(*record.prompt, max_tokens=MAX_TOKENS)
+        ) as answer:
             async for part in answer:
                 if isinstance(part, Usage):
-                    bill.usage = part
+                    record.usage = part
                     continue
-                bill.written += len(part)
+                record.note(part)
                 for title in reader.read(part):
                     yield title
                 if not reader.wants_more:
@@ -125,15 +138,15 @@ async def read_titles(writer: Writer, attempt: Attempt, bill: Bill) -> AsyncGene
     except BadAnswer as fault:
         raise Trouble(fault.reason) from None
     except TryLater as busy:
-        bill.waive()
+        record.waive()
         raise Trouble("busy", timedelta(seconds=busy.seconds)) from None
     except Refused as refusal:
-        bill.waive()
+        record.waive()
         # Nobody but an operator can mend it.
         log.error("ai.refused", reason=str(refusal))  # noqa: TRY400 - the trace says no more
         raise Trouble("refused", pause=None) from None
     except Exception as error:
-        bill.waive()
+        record.waive()
         log.warning("ai.unavailable", error=type(error).__name__)
         raise Trouble("unavailable") from None
 

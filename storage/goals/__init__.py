@@ -47,7 +47,6 @@ from storage.goals.splits import (
     Spending,
     add_split,
     add_suggestion,
-    add_tokens,
     forget_splits,
     get_last_split,
     get_split,
@@ -56,6 +55,7 @@ from storage.goals.splits import (
     list_proposals,
     list_suggestions,
     measure_spending,
+    note_answer,
 )
 from storage.goals.tables import (
     FeatKind,
@@ -90,7 +90,6 @@ __all__ = [
     "add_split",
     "add_stage",
     "add_suggestion",
-    "add_tokens",
     "add_unlocks",
     "count_feats",
     "count_files",
@@ -124,6 +123,7 @@ __all__ = [
     "lock_goal",
     "mark_fired",
     "measure_spending",
+    "note_answer",
     "remove_feat",
     "remove_shares",
     "remove_unlocks",

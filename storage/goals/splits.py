@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import and_, case, delete, func, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.goals.tables import POSITIONS, Split, SplitStatus, Suggestion, SuggestionState
@@ -91,11 +91,12 @@ async def list_proposals(db: AsyncSession, goal_ids: Collection[int]) -> dict[in
     return proposals
 
 
-async def add_tokens(db: AsyncSession, split_id: int, tokens: int) -> None:
+async def note_answer(db: AsyncSession, split_id: int, *, tokens: int, digest: str | None) -> None:
+    """What one more answer cost, and its hash, unless nothing was said."""
     await db.execute(
         update(Split)
         .where(Split.id == split_id)
-        .values(tokens=Split.tokens + tokens)
+        .values(tokens=Split.tokens + tokens, answer=func.coalesce(digest, Split.answer))
         .execution_options(synchronize_session=False)
     )
 
@@ -136,14 +137,17 @@ async def list_earlier_titles(
 async def forget_splits(
     db: AsyncSession, user_id: int, goal_id: int, *, before: datetime, but: str
 ) -> None:
-    """Those of this goal, and of goals that are gone, from before; not those of one question."""
+    """Those of this goal, and of goals that are gone, from before; of one question only repeats.
+
+    What cost nothing suggested what another one had suggested already.
+    """
     await db.execute(
         delete(Split)
         .where(
             Split.user_id == user_id,
             Split.started_at < before,
             func.coalesce(Split.goal_id, goal_id) == goal_id,
-            Split.digest != but,
+            or_(Split.digest != but, Split.tokens == 0),
         )
         .execution_options(synchronize_session=False)
     )

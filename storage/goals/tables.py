@@ -146,8 +146,8 @@ class SuggestionState(StrEnum):
 class Split(Table):
     """That somebody asked for a goal to be split. It outlives the goal: what it cost counts.
 
-    `digest` is the hash of the question. `attempts` tells workers apart: only the last one may
-    add anything.
+    `digest` is the hash of the question, `answer` that of the last answer as far as it came.
+    `attempts` tells workers apart: only the last one may add anything.
     """
 
     __tablename__ = "goal_splits"
@@ -166,6 +166,7 @@ class Split(Table):
     status: Mapped[str] = mapped_column(String(12))
     reason: Mapped[str | None] = mapped_column(String(20))
     digest: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[str | None] = mapped_column(String(64))
     model: Mapped[str] = mapped_column(String(100))
     tokens: Mapped[int] = mapped_column(default=0, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")

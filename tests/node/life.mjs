@@ -2,149 +2,26 @@
 // for. Between the steps whoever tells this does as they like with the servers' processes.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { Caller, tell } from "./caller.mjs";
-import { Device } from "./device.mjs";
+import {
+  asksForRecovery, beginsAnew, changesThePassword, fetchesIt, findsEverythingAgain, isInvited,
+  leavesForAWhile, leavesForEver, recovers, registers, signsIn, signsOut, switchesPushesOff,
+  switchesPushesOn, switchesTheDigestOff, takesEverythingAlong,
+} from "./account.mjs";
+import { tell } from "./caller.mjs";
+import { THIRD, comesBack, device, feed, goals, http, inMinutes, prepare } from "./vera.mjs";
 
-const NAMESPACES = ["/account", "/care", "/goals", "/notifications"];
-const EMAIL = "vera@example.com";
-const [FIRST, SECOND, THIRD] = ["a quiet morning walk", "another quiet walk", "a third one, uphill"];
 const PDF = "%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n%%EOF\n";
+let goal, second, reminder;
 
-const [, , start] = process.argv;
-const { url } = JSON.parse(start);
-const http = new Caller(url);
-const device = new Device(url, null, "websocket", {
-  namespaces: NAMESPACES, reconnectionDelay: 20, reconnectionDelayMax: 100, randomizationFactor: 0,
-});
-let session, goal, second, reminder;
-
-const account = (event, payload = {}) => device.ask(event, payload, "/account");
-const goals = (event, payload = {}) => device.ask(event, payload, "/goals");
-const feed = (event, payload = {}) => device.ask(event, payload, "/notifications");
 const hears = (event, where) => device.hear(event, { namespace: "/goals", where });
 const refuses = (event, payload, code) =>
   assert.rejects(goals(event, payload), (error) => error.message.includes(`"${code}"`));
-const codes = (error) => error.fields.map(({ path, code }) => [path, code]);
 const titles = ({ stages }) => stages.map(({ title }) => title);
-const wallTime = (moment) => moment.toISOString().slice(11, 16);
-const inMinutes = (now, minutes) => wallTime(new Date(Date.parse(now) + minutes * 60_000));
 
 /** How often each achievement was earned and revoked so far. */
 const rewards = () => device.history
   .filter(({ event }) => event.startsWith("achievement:") && event !== "achievement:progressed")
   .map(({ event, data }) => `${event.split(":")[1]} ${data.code}`);
-
-function keep(opened) {
-  session = opened;
-  http.token = device.token = opened.access_token;
-  return { token: opened.access_token, id: opened.user.id };
-}
-
-async function comesBack(password) {
-  const kept = keep(await http.call("POST", "/auth/login", { email: EMAIL, password }));
-  await device.connect();
-  return kept;
-}
-
-async function isPutOut() {
-  for (const name of NAMESPACES) {
-    await device.until(() => !device.sockets[name].connected, `leaving ${name}`);
-  }
-}
-
-async function registers() {
-  const path = "/auth/register";
-  for (const [email, password, wrong] of [
-    ["nobody", FIRST, ["email", "value_error"]],
-    [EMAIL, "", ["password", "string_too_short"]],
-    [EMAIL, "short", ["password", "too_short"]],
-    [EMAIL, "x".repeat(73), ["password", "too_long"]],
-    [EMAIL, EMAIL, ["password", "same_as_email"]],
-    [EMAIL, "password123", ["password", "too_common"]],
-  ]) {
-    const error = await http.refused("POST", path, { email, password }, 422);
-    assert.equal(error.code, "invalid");
-    assert.deepEqual(codes(error), [wrong]);
-  }
-  const opened = await http.call("POST", path, { email: EMAIL, password: FIRST, name: "Vera" }, 201);
-  assert.deepEqual([opened.user.role, opened.token_type, opened.expires_in], ["patient", "bearer", 1800]);
-  const taken = await http.refused("POST", path, { email: EMAIL, password: SECOND }, 409);
-  assert.equal(taken.code, "email_taken");
-}
-
-async function signsIn() {
-  for (const email of [EMAIL, "nobody@example.com"]) {
-    const error = await http.refused("POST", "/auth/login", { email, password: "not this one" }, 401);
-    assert.equal(error.code, "bad_credentials");
-  }
-  const opened = await http.call("POST", "/auth/login", { email: EMAIL, password: FIRST });
-  const asked = { refresh_token: opened.refresh_token, client_ref: randomUUID() };
-  const refreshed = await http.call("POST", "/auth/refresh", asked);
-  assert.notEqual(refreshed.refresh_token, opened.refresh_token);
-  assert.deepEqual(await http.call("POST", "/auth/refresh", asked), refreshed); // the answer was lost
-  const kept = keep(refreshed);
-  await device.connect();
-  return kept;
-}
-
-async function asksForRecovery() {
-  await http.call("POST", "/auth/forgot-password", { email: EMAIL }, 202);
-  await http.call("POST", "/auth/forgot-password", { email: "nobody@example.com" }, 202);
-}
-
-async function recovers({ reset }) {
-  const path = "/auth/reset-password";
-  const weak = await http.refused("POST", path, { token: reset, password: "short" }, 422);
-  assert.deepEqual(codes(weak), [["password", "too_short"]]);
-  await http.call("POST", path, { token: reset, password: SECOND }, 204);
-  const again = await http.refused("POST", path, { token: reset, password: THIRD }, 422);
-  assert.deepEqual(codes(again), [["token", "not_valid"]]);
-  await isPutOut();
-  await http.refused("POST", "/auth/login", { email: EMAIL, password: FIRST }, 401);
-  await http.refused("POST", "/auth/refresh", { refresh_token: session.refresh_token }, 401);
-  return await comesBack(SECOND);
-}
-
-async function changesThePassword() {
-  const path = "/account/password";
-  await http.refused("PUT", path, { current: FIRST, new: THIRD }, 401);
-  const before = session.refresh_token;
-  keep(await http.call("PUT", path, { current: SECOND, new: THIRD }));
-  assert.deepEqual((await account("session:list")).total, 1);
-  // Whoever comes with the one before may have stolen it: that ends the session.
-  await http.refused("POST", "/auth/refresh", { refresh_token: before }, 401);
-  await isPutOut();
-  return await comesBack(THIRD);
-}
-
-async function switchesPushesOff() {
-  await account("device:register", { token: "Vera's phone", platform: "android" });
-  await feed("preference:set", { type: "relation", in_app: true, push: true, email: false });
-  const settings = await account("settings:update", { push_enabled: false });
-  assert.equal(settings.push_enabled, false);
-  assert.deepEqual((await device.hear("settings:updated", { namespace: "/account" })).data, settings);
-}
-
-async function isInvited({ invitations }) {
-  const created = () => device.history.filter(({ event }) => event === "notification:created");
-  await device.until(() => created().length === invitations, `${invitations} invitations`);
-  assert.equal((await feed("unread:get")).total, invitations);
-}
-
-async function switchesPushesOn({ now }) {
-  assert.equal((await account("settings:update", { push_enabled: true })).push_enabled, true);
-  const wrong = { frequency: "hourly", times: ["05:00"] };
-  await assert.rejects(account("schedule:update", wrong), /"invalid"/);
-  const weekly = { frequency: "weekly", weekday: 1, times: ["17:00", "05:00"] };
-  assert.deepEqual((await account("schedule:update", weekly)).times, ["05:00", "17:00"]);
-  const daily = { frequency: "daily", times: [inMinutes(now, 2)] };
-  assert.deepEqual(await account("schedule:update", daily), { ...daily, weekday: null });
-}
-
-async function switchesTheDigestOff() {
-  const off = await account("schedule:update", { frequency: "off", times: [] });
-  assert.equal(off.frequency, "off");
-}
 
 async function setsGoals() {
   await refuses("goal:create", { title: "" }, "invalid");
@@ -331,21 +208,6 @@ async function readsAll() {
   assert.equal((await feed("notification:list", { unread: true })).total, 0);
 }
 
-async function takesEverythingAlong() {
-  await http.call("POST", "/account/export", undefined, 202);
-  await http.call("POST", "/account/export", undefined, 202);
-}
-
-async function fetchesIt() {
-  const { data } = await device.hear("export:ready", { namespace: "/account" });
-  const answer = await fetch(data.url);
-  assert.equal(answer.status, 200);
-  assert.equal((await answer.arrayBuffer()).byteLength, data.size);
-  const { items: [listed], total } = await account("export:list");
-  assert.deepEqual([total, listed], [1, { ...data, url: listed.url }]);
-  return { url: data.url };
-}
-
 async function deletesAGoal() {
   const { attachments: [file] } = await goals("goal:get", { goal_id: goal.id });
   assert.equal((await fetch(file.url)).status, 200);
@@ -362,27 +224,11 @@ async function rests({ heads }) {
   return { history: device.history };
 }
 
-async function signsOut() {
-  await http.call("POST", "/auth/logout", undefined, 204);
-  await isPutOut();
-}
-
-/** After a step: what to wait for when its server was another one since. */
-function prepare() {
-  const there = NAMESPACES.filter((name) => device.sockets[name].active);
-  const before = { ...device.joined };
-  return async ({ anew }) => {
-    for (const name of anew ? there : []) {
-      await device.until(() => device.joined[name] > before[name], `coming back to ${name}`);
-    }
-  };
-}
-
 await tell([
   registers, signsIn, asksForRecovery, recovers, changesThePassword, switchesPushesOff, isInvited,
   switchesPushesOn, switchesTheDigestOff, setsGoals, addsStages, attaches, opensTheAttachment,
   asksTheModel, hearsAStage, hearsTheOthers, hearsAModelThatStalls, hearsItOut, completesAStage,
   undoesIt, reachesTheGoal, archives, restores, setsAReminder, isReminded, snoozes, isRemindedAgain,
   needsNoReminder, looksAtAchievements, readsTheFeed, readsAll, takesEverythingAlong, fetchesIt,
-  deletesAGoal, rests, signsOut,
+  deletesAGoal, rests, signsOut, leavesForAWhile, findsEverythingAgain, leavesForEver, beginsAnew,
 ], {}, prepare);

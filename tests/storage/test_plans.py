@@ -6,7 +6,7 @@ Each noun fills its tables here, and says what it asks of them.
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,13 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from handlers.assessments.shipped import install
 from run import make_runtime
 from server.settings import Settings
-from storage import assessments, care, mood
+from storage import assessments, care, goals, mood
 from storage.assessments import AlertStatus
 from storage.database import Database
 from storage.mood import PeriodName, Variable, VariableKind
 from storage.upgrade import upgrade
 from tests.backend import Backend
 from tests.diaries import fill_diaries
+from tests.goals import fill_goals
 from tests.questionnaires import fill_results
 
 pytestmark = pytest.mark.scaled
@@ -195,6 +196,41 @@ async def test_patients(installed: None, planner: Planner) -> None:
     check_but("moods", steps, "ix_mood_entries_user_id_local_date_at_id", small=set())
     steps = await planner.explain(lambda db: assessments.list_latest(db, patients))
     check_but("latest", steps, "pk_latest_results", small={"tests"})
+
+
+async def test_goals(fresh: Backend, planner: Planner) -> None:
+    await fill_goals(fresh.url, people=PEOPLE, goals=ROWS)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    page = {"skip": 0, "limit": 20}
+    ids = [*range(1, 21)]
+    asked: list[tuple[Ask, str]] = [
+        (lambda db: goals.list_goals(db, SOMEBODY, archived=False, **page), "goals_user_id_id"),
+        (lambda db: goals.list_goals(db, SOMEBODY, archived=True, **page), "goals_user_id_id"),
+        (lambda db: goals.count_goals(db, SOMEBODY), "goals_user_id_id"),
+        (lambda db: goals.list_parts(db, ids), "goal_stages_goal_id_place"),
+        (lambda db: goals.list_parts(db, ids), "goal_files_goal_id_id"),
+        (lambda db: goals.list_parts(db, ids), "goal_reminders_goal_id_id"),
+        (lambda db: goals.list_parts(db, ids), "goal_splits_goal_id_id"),
+        (lambda db: goals.find_goal_of_stage(db, SOMEBODY, 7), "pk_goal_stages"),
+        (
+            lambda db: goals.list_reminders(db, SOMEBODY, goal_id=None, **page),
+            "goal_reminders_goal_id_id",
+        ),
+        (lambda db: goals.list_reminded_goals(db, SOMEBODY), "goals_user_id_id"),
+        (lambda db: goals.find_owner(db, 7), "pk_goal_reminders"),
+        (lambda db: goals.count_feats(db, SOMEBODY), "goal_feats_user_id_kind_day"),
+        (lambda db: goals.list_held(db, SOMEBODY), "pk_unlocks"),
+        (lambda db: goals.get_last_split(db, 7), "goal_splits_goal_id_id"),
+        (lambda db: goals.measure_spending(db, SOMEBODY, since), "goal_splits_user_id_started_at"),
+        (
+            lambda db: goals.list_earlier_titles(db, SOMEBODY, "digest 42", limit=100),
+            "goal_splits_user_id_digest",
+        ),
+        (lambda db: goals.list_suggestions(db, 7), "pk_goal_suggestions"),
+    ]
+    for ask, index in asked:
+        steps = await planner.explain(ask)
+        check(index, steps, index if index.startswith("pk_") else f"ix_{index}")
 
 
 def check_but(asked: str, steps: list[dict[str, Any]], index: str, *, small: set[str]) -> None:
