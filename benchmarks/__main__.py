@@ -5,11 +5,13 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+from redis.asyncio import Redis
 
 from benchmarks.cost import read_cpu, read_memory
 from benchmarks.peers import Couple, Ours, Peer, make_peers
@@ -77,17 +79,25 @@ async def alternate(
     for number in range(arguments.rounds):
         first = number % len(peers)
         for peer in (*peers[first:], *peers[:first]):
+            await empty(cluster.redis.url)
             ports = await peer.start(workload.instances)
             try:
-                await peer.make_ready(workload.name)
+                made = await peer.make_ready(workload.name)
                 some = couples[peer.name][workload.couples]
-                one = await measure(cluster, peer, ports, some, workload, arguments.seconds)
+                ready = replace(workload, options={**workload.options, **made})
+                one = await measure(cluster, peer, ports, some, ready, arguments.seconds)
             finally:
                 await peer.stop()
             told = format(workload.columns[0].read(one), workload.columns[0].form)
             say(f"{workload.name}, round {number + 1}: {peer.name} {told}")
             rounds.append(one)
     return rounds
+
+
+async def empty(redis_url: str) -> None:
+    """The servers before were killed and could not take back what they said of themselves."""
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
 
 
 async def measure(
@@ -125,10 +135,11 @@ async def measure(
                     raise RuntimeError(f"{workload.name}: the load of {peer.name} broke off")
                 costs.append(read_costs(cluster, peer))
             found: dict[str, Any] = orjson.loads(await process.stdout.read())
-    finally:
-        if process.returncode is None:
+            await process.wait()
+    except BaseException:
+        with suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        raise
     spent = {part: costs[1][part] - costs[0][part] for part in costs[0]}
     return Round(peer.name, seconds, found, spent)
 

@@ -1,9 +1,10 @@
 """What the servers are put to, and which numbers are read from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.crowd import WATCHERS
 from benchmarks.table import Column, Counts, Round
 
 PAIRS = 64
@@ -36,7 +37,7 @@ class Workload:
     """Who can do it; empty: everybody."""
 
 
-def _per_thousand(part: str) -> Any:
+def _per_thousand(part: str) -> Callable[[Round], float]:
     def read(one: Round) -> float:
         # CPU seconds for a thousand messages are milliseconds for one.
         return 1000 * one.costs[part] / max(1, int(one.found["acknowledged"]))
@@ -44,8 +45,11 @@ def _per_thousand(part: str) -> Any:
     return read
 
 
-def _per_delivery(one: Round) -> float:
-    return 1e6 * one.costs["server"] / max(1, int(one.found["deliveries"]))
+def _per_delivery(part: str) -> Callable[[Round], float]:
+    def read(one: Round) -> float:
+        return 1e6 * one.costs[part] / max(1, int(one.found["deliveries"]))
+
+    return read
 
 
 def _per_connection(one: Round) -> float:
@@ -65,6 +69,12 @@ TALKING = (
     Column("workers", _per_thousand("workers"), ".3f"),
     Column("PostgreSQL", _per_thousand("postgres"), ".3f"),
     Column("Redis", _per_thousand("redis"), ".3f"),
+)
+DELIVERING = (
+    Column("deliveries/s", lambda one: one.found["deliveries"] / one.seconds, ",.0f"),
+    Column("server CPU, µs a delivery", _per_delivery("server")),
+    Column("PostgreSQL", _per_delivery("postgres")),
+    Column("Redis", _per_delivery("redis")),
 )
 HARM: Counts = {
     "lost": lambda one: one.found["lost"],
@@ -94,16 +104,34 @@ WORKLOADS = (
         couples=slice(PAIRS),
     ),
     Workload(
+        "polling",
+        "Durable chat of clients that poll",
+        "chat",
+        TALKING,
+        HARM,
+        couples=slice(PAIRS),
+        options={"transport": "polling"},
+    ),
+    Workload(
         "fanout",
         f"Fan-out: one person with {SOCKETS} sockets",
         "fanout",
-        (
-            Column("deliveries/s", lambda one: one.found["deliveries"] / one.seconds, ",.0f"),
-            Column("server CPU, µs a delivery", _per_delivery),
-        ),
+        DELIVERING,
         {"lost": lambda one: one.found["lost"]},
         couples=slice(1),
         options={"sockets": SOCKETS},
+    ),
+    Workload(
+        "told",
+        f"Fan-out: one change told to {WATCHERS} people",
+        "told",
+        DELIVERING,
+        {
+            "lost": lambda one: one.found["lost"],
+            "doubled": lambda one: one.found["duplicated"],
+            "misordered": lambda one: one.found["misordered"],
+        },
+        couples=slice(0),
     ),
     *(
         Workload(
