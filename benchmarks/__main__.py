@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks.aged import make_aged
+from benchmarks.bars import draw_bars
 from benchmarks.peers import Couple, Ours, Peer, make_peers
 from benchmarks.pgbench import run_pgbench
 from benchmarks.rounds import alternate, report
@@ -76,6 +77,7 @@ async def bench(cluster: Cluster, arguments: argparse.Namespace) -> None:
         say(
             draw_table(workload.title, workload.columns, workload.counts, rounds, workload.baseline)
         )
+    say(draw_bars(played, arguments.rounds))
 
 
 async def find_rate(
