@@ -59,9 +59,24 @@ async def bench(cluster: Cluster, arguments: argparse.Namespace) -> None:
     if BASELINE in arguments.peers:
         say(await run_pgbench(cluster.postgres.url, BASELINE, arguments.seconds))
     played: dict[str, list[Round]] = {}
+    try:
+        await play([*peers, *aged], couples, cluster, arguments, played)
+    finally:
+        # Also when a load breaks off: what was measured until then is not lost.
+        say(draw_bars(played, arguments.rounds))
+
+
+async def play(
+    peers: Sequence[Peer],
+    couples: dict[str, Sequence[Couple]],
+    cluster: Cluster,
+    arguments: argparse.Namespace,
+    played: dict[str, list[Round]],
+) -> None:
+    """Put everybody to every workload that was asked for, and print its table."""
     for workload in (one for one in WORKLOADS if one.name in arguments.only):
         names = workload.peers or arguments.peers
-        able: Sequence[Peer] = [one for one in (*peers, *aged) if one.name in names]
+        able: Sequence[Peer] = [one for one in peers if one.name in names]
         if workload.name == "half":
             nodes = [one for one in able if one.name == BASELINE]
             rate = await find_rate(cluster, nodes, couples, played, arguments.seconds)
@@ -77,7 +92,6 @@ async def bench(cluster: Cluster, arguments: argparse.Namespace) -> None:
         say(
             draw_table(workload.title, workload.columns, workload.counts, rounds, workload.baseline)
         )
-    say(draw_bars(played, arguments.rounds))
 
 
 async def find_rate(

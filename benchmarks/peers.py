@@ -108,16 +108,21 @@ class Ours:
     async def _make(self, workload: str) -> dict[str, Any]:
         if workload == "told":
             return await make_crowd(self._cluster)
-        if workload == "history":
-            database = await asyncpg.connect(self._cluster.postgres.url)
+        if workload == "storm":
+            await self._execute((HERE / "missed.sql").read_text())
+        elif workload == "history":
+            sql = (HERE / "long_chat.sql").read_text()
             for couple, length in zip(self._couples[-2:], (SHORT, LONG), strict=True):
-                await database.execute(
-                    (HERE / "long_chat.sql")
-                    .read_text()
-                    .format(chat_id=couple.chat_id, sender_id=couple.user_ids[0], length=length)
+                sender_id = couple.user_ids[0]
+                await self._execute(
+                    sql.format(chat_id=couple.chat_id, sender_id=sender_id, length=length)
                 )
-            await database.close()
         return {}
+
+    async def _execute(self, sql: str) -> None:
+        database = await asyncpg.connect(self._cluster.postgres.url)
+        await database.execute(sql)
+        await database.close()
 
     async def stop(self) -> None:
         for process in (

@@ -178,7 +178,12 @@ WORKLOADS = (
             CONNECTS,
             Column("p99, ms", lambda one: one.found["ms"]["p99"], ",.0f"),
             Column("server CPU, ms a connection", _cpu_per_connection, ".2f"),
+            Column("events caught up on", lambda one: one.found["caught_up"], ",.0f"),
         ),
+        {
+            "broken off": lambda one: one.found["broken"],
+            "gaps": lambda one: one.found["gaps"],
+        },
         options={"connections": STORM},
     ),
     Workload(
