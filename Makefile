@@ -19,7 +19,7 @@ faults: setup  ## Half an hour of faults on a deployment of its own; FAULTS="--m
 	$(BIN)/python -m tests.faults $(FAULTS)
 
 bench: setup  ## Ours and Node's, side by side; BENCH="--rounds 3 --peers emotrack node"
-	cd benchmarks/node && npm ci --ignore-scripts --no-audit --no-fund
+	cd benchmarks/node && npm ci --ignore-scripts --no-audit --no-fund >&2
 	$(BIN)/python -m benchmarks $(BENCH)
 
 docs: setup  ## Write the contract documents, .env.example and the README's table of settings

@@ -2,34 +2,36 @@
 
 import argparse
 import asyncio
-import sys
+import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import orjson
+import asyncpg
 
-from benchmarks.cost import read_cpu, read_memory
+from benchmarks.aged import make_aged
+from benchmarks.bars import draw_bars
 from benchmarks.peers import Couple, Ours, Peer, make_peers
 from benchmarks.pgbench import run_pgbench
+from benchmarks.rounds import alternate, report
 from benchmarks.table import BASELINE, Round, draw_table
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import ACKNOWLEDGED, WORKLOADS
 from tests.faults.cluster import Cluster
+from tests.faults.services import list_versions
 
 COUPLES = 250
-LONGEST = 180
-"""Seconds after which a load is given up."""
+SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
 
 
 def main() -> None:
+    names = [one.name for one in WORKLOADS]
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--couples", type=int, default=COUPLES)
     parser.add_argument("--peers", nargs="+", default=[Ours.name, BASELINE, "plain"])
-    parser.add_argument("--only", nargs="+", default=[one.name for one in WORKLOADS])
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="WORKLOAD")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="emotrack-bench-") as folder:
         # PostgreSQL, which does not run as root, has its folder in it.
@@ -43,104 +45,76 @@ def main() -> None:
 
 async def bench(cluster: Cluster, arguments: argparse.Namespace) -> None:
     await asyncio.gather(cluster.postgres.start(), cluster.redis.start())
+    say(await describe_ground(cluster))
     peers = await make_peers(cluster, arguments.peers)
     couples: dict[str, Sequence[Couple]] = {}
     for peer in peers:
         await peer.start(1)
         couples[peer.name] = await peer.prepare(arguments.couples)
         await peer.stop()
+    aged: Sequence[Peer] = []
+    if "grown" in arguments.only and Ours.name in arguments.peers:
+        aged = await make_aged(cluster, arguments.couples)
+        couples |= {one.name: couples[Ours.name] for one in aged}
     if BASELINE in arguments.peers:
         say(await run_pgbench(cluster.postgres.url, BASELINE, arguments.seconds))
-    best = 0.0
-    for workload in WORKLOADS:
-        if workload.name not in arguments.only:
-            continue
-        rate = {"rate": round(best / 2)} if workload.name == "half" else {}
-        able = [peer for peer in peers if not workload.peers or peer.name in workload.peers]
-        played = replace(workload, options={**workload.options, **rate})
-        rounds = await alternate(cluster, able, couples, played, arguments)
-        say(draw_table(workload.title, workload.columns, workload.counts, rounds))
-        if workload.name == "chat":
-            rates = [workload.columns[0].read(one) for one in rounds if one.peer == BASELINE]
-            best = max(rates, default=0.0)
+    played: dict[str, list[Round]] = {}
+    try:
+        await play([*peers, *aged], couples, cluster, arguments, played)
+    finally:
+        # Also when a load breaks off: what was measured until then is not lost.
+        say(draw_bars(played, arguments.rounds))
 
 
-async def alternate(
-    cluster: Cluster,
+async def play(
     peers: Sequence[Peer],
     couples: dict[str, Sequence[Couple]],
-    workload: Workload,
-    arguments: argparse.Namespace,
-) -> list[Round]:
-    """Every peer once a round, each round beginning with another one."""
-    rounds = []
-    for number in range(arguments.rounds):
-        first = number % len(peers)
-        for peer in (*peers[first:], *peers[:first]):
-            ports = await peer.start(workload.instances)
-            try:
-                await peer.make_ready(workload.name)
-                some = couples[peer.name][workload.couples]
-                one = await measure(cluster, peer, ports, some, workload, arguments.seconds)
-            finally:
-                await peer.stop()
-            told = format(workload.columns[0].read(one), workload.columns[0].form)
-            say(f"{workload.name}, round {number + 1}: {peer.name} {told}")
-            rounds.append(one)
-    return rounds
-
-
-async def measure(
     cluster: Cluster,
-    peer: Peer,
-    ports: Sequence[int],
-    couples: Sequence[Couple],
-    workload: Workload,
+    arguments: argparse.Namespace,
+    played: dict[str, list[Round]],
+) -> None:
+    """Put everybody to every workload that was asked for, and print its table."""
+    for workload in (one for one in WORKLOADS if one.name in arguments.only):
+        names = workload.peers or arguments.peers
+        able: Sequence[Peer] = [one for one in peers if one.name in names]
+        if workload.name == "half":
+            nodes = [one for one in able if one.name == BASELINE]
+            rate = await find_rate(cluster, nodes, couples, played, arguments.seconds)
+            workload = replace(workload, options={"rate": rate})  # noqa: PLW2901 - the same, at a rate
+            able = able if rate else []
+        if not able:
+            report(f"{workload.name}: nobody is here to whom it can be put")
+            continue
+        rounds = await alternate(
+            cluster, able, couples, workload, arguments.rounds, arguments.seconds
+        )
+        played[workload.name] = rounds
+        say(
+            draw_table(workload.title, workload.columns, workload.counts, rounds, workload.baseline)
+        )
+
+
+async def find_rate(
+    cluster: Cluster,
+    nodes: Sequence[Peer],
+    couples: dict[str, Sequence[Couple]],
+    played: dict[str, list[Round]],
     seconds: float,
-) -> Round:
-    order = {
-        "ports": ports,
-        "seconds": seconds,
-        "couples": [asdict(couple) for couple in couples],
-        **peer.options,
-        **workload.options,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.loads",
-        workload.load,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(orjson.dumps(order))
-    process.stdin.write_eof()
-    costs: list[dict[str, float]] = []
-    try:
-        async with asyncio.timeout(LONGEST):
-            for expected in (b"begin\n", b"end\n"):
-                if await process.stdout.readline() != expected:
-                    raise RuntimeError(f"{workload.name}: the load of {peer.name} broke off")
-                costs.append(read_costs(cluster, peer))
-            found: dict[str, Any] = orjson.loads(await process.stdout.read())
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-    spent = {part: costs[1][part] - costs[0][part] for part in costs[0]}
-    return Round(peer.name, seconds, found, spent)
+) -> int:
+    """Half of Node's best rate in this run, or in one round that is run for it; 0 without Node."""
+    rounds = [one for one in played.get("chat", []) if one.peer == BASELINE]
+    if nodes and not rounds:
+        (chat,) = (one for one in WORKLOADS if one.name == "chat")
+        rounds = await alternate(cluster, nodes, couples, chat, 1, seconds)
+    return round(max(map(ACKNOWLEDGED.read, rounds), default=0.0) / 2)
 
 
-def read_costs(cluster: Cluster, peer: Peer) -> dict[str, float]:
-    return {
-        "server": read_cpu(peer.server_ids),
-        "workers": read_cpu(peer.worker_ids),
-        "postgres": read_cpu([cluster.postgres.id]),
-        "redis": read_cpu([cluster.redis.id]),
-        "memory": read_memory(peer.server_ids),
-    }
+async def describe_ground(cluster: Cluster) -> str:
+    """On what everybody stands, as PostgreSQL itself says it, in one line."""
+    database = await asyncpg.connect(cluster.postgres.url)
+    said = [f"{name} {await database.fetchval(f'SHOW {name}')}" for name in SETTINGS]
+    await database.close()
+    return ", ".join([*list_versions(), *said, f"{os.cpu_count()} cores"])
 
 
 def say(line: str) -> None:

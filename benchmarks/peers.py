@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 import asyncpg
 import jwt
 
+from benchmarks.crowd import WATCHED, WATCHERS, One, describe, make_crowd
 from tests.faults.cluster import Cluster, ask_status
 from tests.faults.people import open_instance
 from tests.faults.process import Process, find_free_ports, wait_until
@@ -46,8 +47,8 @@ class Peer(Protocol):
     async def prepare(self, couples: int) -> Sequence[Couple]:
         """Make the people, while it runs."""
 
-    async def make_ready(self, workload: str) -> None:
-        """Whatever this workload needs besides."""
+    async def make_ready(self, workload: str) -> dict[str, Any]:
+        """Whatever this workload needs besides; what its load must know of that."""
 
     async def stop(self) -> None: ...
 
@@ -65,12 +66,18 @@ class Ours:
 
     name = "emotrack"
 
-    options: ClassVar = {"follows": True, "namespaces": ["/chat", "/notifications"]}
+    options: ClassVar = {
+        "follows": True,
+        "namespaces": ["/chat", "/notifications"],
+        "watching": "/chat",
+    }
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._servers = cluster.servers
         self._couples: list[Couple] = []
+        self._made: dict[str, dict[str, Any]] = {}
+        """What was made for workloads, by their names: once is enough."""
 
     async def start(self, instances: int) -> list[int]:
         self._servers = self._cluster.servers[:instances]
@@ -93,16 +100,29 @@ class Ours:
                 made.append(Couple(chat_id, (ids[0], ids[1]), (tokens[0], tokens[1])))
         return made
 
-    async def make_ready(self, workload: str) -> None:
-        if workload == "history":
-            database = await asyncpg.connect(self._cluster.postgres.url)
+    async def make_ready(self, workload: str) -> dict[str, Any]:
+        if workload not in self._made:
+            self._made[workload] = await self._make(workload)
+        return self._made[workload]
+
+    async def _make(self, workload: str) -> dict[str, Any]:
+        if workload == "told":
+            return await make_crowd(self._cluster)
+        if workload == "storm":
+            await self._execute((HERE / "missed.sql").read_text())
+        elif workload == "history":
+            sql = (HERE / "long_chat.sql").read_text()
             for couple, length in zip(self._couples[-2:], (SHORT, LONG), strict=True):
-                await database.execute(
-                    (HERE / "long_chat.sql")
-                    .read_text()
-                    .format(chat_id=couple.chat_id, sender_id=couple.user_ids[0], length=length)
+                sender_id = couple.user_ids[0]
+                await self._execute(
+                    sql.format(chat_id=couple.chat_id, sender_id=sender_id, length=length)
                 )
-            await database.close()
+        return {}
+
+    async def _execute(self, sql: str) -> None:
+        database = await asyncpg.connect(self._cluster.postgres.url)
+        await database.execute(sql)
+        await database.close()
 
     async def stop(self) -> None:
         for process in (
@@ -124,7 +144,7 @@ class Ours:
 class Theirs:
     """A server of one process an instance, with a database of its own on the same PostgreSQL."""
 
-    options: ClassVar = {"follows": False, "namespaces": ["/chat"]}
+    options: ClassVar = {"follows": False, "namespaces": ["/chat"], "watching": "/presence"}
 
     def __init__(self, name: str, command: Sequence[str], cluster: Cluster) -> None:
         self.name = name
@@ -180,8 +200,10 @@ class Theirs:
         await database.close()
         return made
 
-    async def make_ready(self, workload: str) -> None:
-        """Everything is there."""
+    async def make_ready(self, workload: str) -> dict[str, Any]:
+        """Who may watch whom they do not ask, and so nobody needs to be there."""
+        ids = range(1, 1 + WATCHED + WATCHERS)
+        return describe([One(one, self._sign(one)) for one in ids]) if workload == "told" else {}
 
     async def stop(self) -> None:
         for process in self._processes:

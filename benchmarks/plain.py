@@ -1,6 +1,7 @@
 """The same chat as its community would write it: python-socketio, its Redis manager and asyncpg."""
 
 import os
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,19 @@ import jwt
 import socketio
 import uvloop
 from aiohttp import web
+from redis.asyncio import Redis
 
-NAMESPACE = "/chat"
+NAMESPACE, PRESENCE = "/chat", "/presence"
+
+
+def authenticate(auth: dict[str, str]) -> int:
+    """Raises: ConnectionRefusedError, as the library knows it."""
+    try:
+        key = os.environ["JWT_SECRET_KEY"]
+        claims = jwt.decode(auth["token"], key, algorithms=["HS256"], options={"verify_aud": False})
+    except (KeyError, jwt.InvalidTokenError):
+        raise socketio.exceptions.ConnectionRefusedError("unauthenticated") from None
+    return int(claims["sub"])
 
 
 class Chat:
@@ -22,14 +34,7 @@ class Chat:
         sio.on("message:send", self.send, namespace=NAMESPACE)
 
     async def enter(self, namespace: str, sid: str, environ: Any, auth: dict[str, str]) -> None:
-        try:
-            key = os.environ["JWT_SECRET_KEY"]
-            claims = jwt.decode(
-                auth["token"], key, algorithms=["HS256"], options={"verify_aud": False}
-            )
-        except (KeyError, jwt.InvalidTokenError):
-            raise socketio.exceptions.ConnectionRefusedError("unauthenticated") from None
-        user_id = int(claims["sub"])
+        user_id = authenticate(auth)
         await self._sio.save_session(sid, {"user_id": user_id}, namespace=namespace)
         await self._sio.enter_room(sid, f"user:{user_id}", namespace=namespace)
 
@@ -76,12 +81,46 @@ class Chat:
         return {"data": message}
 
 
+class Presence:
+    """Told to the room of those who watch, when the first socket of a person comes or the last goes."""
+
+    def __init__(self, sio: Any) -> None:
+        self._sio = sio
+        self._redis: Any = Redis.from_url(os.environ["REDIS_URL"])
+        sio.on("connect", self.enter, namespace=PRESENCE)
+        sio.on("disconnect", self.leave, namespace=PRESENCE)
+        sio.on("presence:watch", self.watch, namespace=PRESENCE)
+
+    async def enter(self, sid: str, environ: Any, auth: dict[str, str]) -> None:
+        user_id = authenticate(auth)
+        await self._sio.save_session(sid, {"user_id": user_id}, namespace=PRESENCE)
+        if await self._redis.incr(f"online:{user_id}") == 1:
+            await self._tell(user_id, online=True)
+
+    async def leave(self, sid: str, reason: str) -> None:
+        session = await self._sio.get_session(sid, namespace=PRESENCE)
+        if await self._redis.decr(f"online:{session['user_id']}") == 0:
+            await self._tell(session["user_id"], online=False)
+
+    async def watch(self, sid: str, request: dict[str, list[int]]) -> dict[str, Any]:
+        for user_id in request["user_ids"]:
+            await self._sio.enter_room(sid, f"watchers:{user_id}", namespace=PRESENCE)
+        return {"data": {}}
+
+    async def _tell(self, user_id: int, *, online: bool) -> None:
+        last_seen_at = None if online else datetime.now(UTC).isoformat()
+        told = {"user_id": user_id, "online": online, "last_seen_at": last_seen_at}
+        room = f"watchers:{user_id}"
+        await self._sio.emit("presence", told, room=room, namespace=PRESENCE)
+
+
 def main() -> None:
     uvloop.install()
     sio = socketio.AsyncServer(
         async_mode="aiohttp", client_manager=socketio.AsyncRedisManager(os.environ["REDIS_URL"])
     )
     chat = Chat(sio)
+    Presence(sio)
     app = web.Application()
     sio.attach(app)
 

@@ -34,7 +34,7 @@ Counts = Mapping[str, Callable[[Round], int]]
 
 
 def draw_table(
-    title: str, columns: Sequence[Column], counts: Counts, rounds: Sequence[Round]
+    title: str, columns: Sequence[Column], counts: Counts, rounds: Sequence[Round], baseline: str
 ) -> str:
     """Markdown: a row for each peer, and one for each other than the baseline divided by it."""
     peers = list(dict.fromkeys(one.peer for one in rounds))
@@ -42,21 +42,22 @@ def draw_table(
         peer: [median(column.read(one) for one in rounds if one.peer == peer) for column in columns]
         for peer in peers
     }
-    lines = [f"\n### {title}\n", _row(["", *(column.title for column in columns), *counts])]
-    lines.append(_row(["---"] * (1 + len(columns) + len(counts))))
+    lines = [f"\n### {title}\n", draw_row(["", *(column.title for column in columns), *counts])]
+    lines.append(draw_row(["---"] * (1 + len(columns) + len(counts))))
     for peer in peers:
         shown = [
             format(value, column.form) for value, column in zip(medians[peer], columns, strict=True)
         ]
         sums = [sum(read(one) for one in rounds if one.peer == peer) for read in counts.values()]
-        lines.append(_row([peer, *shown, *map(str, sums)]))
+        lines.append(draw_row([peer, *shown, *map(str, sums)]))
     for peer in peers:
-        if peer != BASELINE and BASELINE in peers:
-            pairs = zip(medians[peer], medians[BASELINE], strict=True)
+        if peer != baseline and baseline in peers:
+            pairs = zip(medians[peer], medians[baseline], strict=True)
             ratios = [f"{mine / theirs:.2f}" if theirs else "" for mine, theirs in pairs]
-            lines.append(_row([f"{peer} ÷ {BASELINE}", *ratios, *[""] * len(counts)]))
+            lines.append(draw_row([f"{peer} ÷ {baseline}", *ratios, *[""] * len(counts)]))
     return "\n".join(lines)
 
 
-def _row(cells: Sequence[str]) -> str:
+def draw_row(cells: Sequence[str]) -> str:
+    """One row of a table."""
     return f"| {' | '.join(cells)} |"

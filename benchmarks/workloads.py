@@ -1,10 +1,12 @@
 """What the servers are put to, and which numbers are read from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.table import Column, Counts, Round
+from benchmarks.aged import PASTS
+from benchmarks.crowd import WATCHERS
+from benchmarks.table import BASELINE, Column, Counts, Round
 
 PAIRS = 64
 SOCKETS = 500
@@ -35,8 +37,11 @@ class Workload:
     peers: Sequence[str] = ()
     """Who can do it; empty: everybody."""
 
+    baseline: str = BASELINE
+    """By whom the others are divided."""
 
-def _per_thousand(part: str) -> Any:
+
+def _per_thousand(part: str) -> Callable[[Round], float]:
     def read(one: Round) -> float:
         # CPU seconds for a thousand messages are milliseconds for one.
         return 1000 * one.costs[part] / max(1, int(one.found["acknowledged"]))
@@ -44,8 +49,11 @@ def _per_thousand(part: str) -> Any:
     return read
 
 
-def _per_delivery(one: Round) -> float:
-    return 1e6 * one.costs["server"] / max(1, int(one.found["deliveries"]))
+def _per_delivery(part: str) -> Callable[[Round], float]:
+    def read(one: Round) -> float:
+        return 1e6 * one.costs[part] / max(1, int(one.found["deliveries"]))
+
+    return read
 
 
 def _per_connection(one: Round) -> float:
@@ -56,20 +64,39 @@ def _cpu_per_connection(one: Round) -> float:
     return 1000 * one.costs["server"] / int(one.found["connections"])
 
 
+ACKNOWLEDGED = Column("acknowledged/s", lambda one: one.found["acknowledged"] / one.seconds, ",.0f")
+DELIVERED_P99 = Column("p99", lambda one: one.found["delivery_ms"]["p99"])
+MESSAGE_CPU = Column("server CPU, ms a message", _per_thousand("server"), ".3f")
+DELIVERY_CPU = Column("server CPU, µs a delivery", _per_delivery("server"))
+MEMORY = Column("KiB a connection", _per_connection)
+CONNECTS = Column("connects/s", lambda one: one.found["rate"], ",.0f")
+LONG_TO_SHORT = Column(
+    "long ÷ short", lambda one: one.found["long_ms"]["p50"] / one.found["short_ms"]["p50"], ".2f"
+)
+
 TALKING = (
-    Column("acknowledged/s", lambda one: one.found["acknowledged"] / one.seconds, ",.0f"),
+    ACKNOWLEDGED,
     Column("delivered p50, ms", lambda one: one.found["delivery_ms"]["p50"]),
     Column("p95", lambda one: one.found["delivery_ms"]["p95"]),
-    Column("p99", lambda one: one.found["delivery_ms"]["p99"]),
-    Column("server CPU, ms a message", _per_thousand("server"), ".3f"),
+    DELIVERED_P99,
+    MESSAGE_CPU,
     Column("workers", _per_thousand("workers"), ".3f"),
     Column("PostgreSQL", _per_thousand("postgres"), ".3f"),
     Column("Redis", _per_thousand("redis"), ".3f"),
 )
-HARM: Counts = {
+DELIVERING = (
+    Column("deliveries/s", lambda one: one.found["deliveries"] / one.seconds, ",.0f"),
+    DELIVERY_CPU,
+    Column("PostgreSQL", _per_delivery("postgres")),
+    Column("Redis", _per_delivery("redis")),
+)
+TOLD_HARM: Counts = {
     "lost": lambda one: one.found["lost"],
     "doubled": lambda one: one.found["duplicated"],
     "misordered": lambda one: one.found["misordered"],
+}
+HARM: Counts = {
+    **TOLD_HARM,
     "errors": lambda one: one.found["errors"] + one.found["unanswered"],
 }
 
@@ -94,23 +121,47 @@ WORKLOADS = (
         couples=slice(PAIRS),
     ),
     Workload(
+        "grown",
+        "Durable chat, closed loop, after so many messages",
+        "chat",
+        TALKING,
+        HARM,
+        couples=slice(PAIRS),
+        peers=tuple(PASTS),
+        baseline=min(PASTS, key=PASTS.__getitem__),
+    ),
+    Workload(
+        "polling",
+        "Durable chat of clients that poll",
+        "chat",
+        TALKING,
+        HARM,
+        couples=slice(PAIRS),
+        options={"transport": "polling"},
+    ),
+    Workload(
         "fanout",
         f"Fan-out: one person with {SOCKETS} sockets",
         "fanout",
-        (
-            Column("deliveries/s", lambda one: one.found["deliveries"] / one.seconds, ",.0f"),
-            Column("server CPU, µs a delivery", _per_delivery),
-        ),
-        {"lost": lambda one: one.found["lost"]},
+        DELIVERING,
+        TOLD_HARM,
         couples=slice(1),
         options={"sockets": SOCKETS},
+    ),
+    Workload(
+        "told",
+        f"Fan-out: one change told to {WATCHERS} people",
+        "told",
+        DELIVERING,
+        TOLD_HARM,
+        couples=slice(0),
     ),
     *(
         Workload(
             name,
             f"{IDLE:,} idle connections in two namespaces{how}",
             "idle",
-            (Column("KiB a connection", _per_connection),),
+            (MEMORY,),
             options={
                 "connections": IDLE,
                 "compression": bool(how),
@@ -124,10 +175,15 @@ WORKLOADS = (
         f"{STORM:,} clients come at once",
         "storm",
         (
-            Column("connects/s", lambda one: one.found["rate"], ",.0f"),
+            CONNECTS,
             Column("p99, ms", lambda one: one.found["ms"]["p99"], ",.0f"),
             Column("server CPU, ms a connection", _cpu_per_connection, ".2f"),
+            Column("events caught up on", lambda one: one.found["caught_up"], ",.0f"),
         ),
+        {
+            "broken off": lambda one: one.found["broken"],
+            "gaps": lambda one: one.found["gaps"],
+        },
         options={"connections": STORM},
     ),
     Workload(
@@ -137,11 +193,7 @@ WORKLOADS = (
         (
             Column("short p50, ms", lambda one: one.found["short_ms"]["p50"], ".2f"),
             Column("long p50, ms", lambda one: one.found["long_ms"]["p50"], ".2f"),
-            Column(
-                "long ÷ short",
-                lambda one: one.found["long_ms"]["p50"] / one.found["short_ms"]["p50"],
-                ".2f",
-            ),
+            LONG_TO_SHORT,
         ),
         couples=slice(-2, None),
         peers=("emotrack",),

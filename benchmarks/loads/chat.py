@@ -4,13 +4,15 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 
-from benchmarks.link import Link
+from benchmarks.link import Hear, Link
 from benchmarks.loads.marks import BEGIN, END, mark
+from benchmarks.polling import Poller
 
 NAMESPACE = "/chat"
 LENGTH = 100
@@ -24,6 +26,9 @@ _JOINED = f"0{NAMESPACE},".encode()
 _REFUSED = f"4{NAMESPACE},".encode()
 _CREATED = f'2{NAMESPACE},["message:created",'.encode()
 _EVENT_AT = len(f"2{NAMESPACE},")
+
+Connect = Callable[[int, Hear], Link | Poller]
+CONNECTS: dict[str, Connect] = {"websocket": Link, "polling": Poller}
 
 
 class Load:
@@ -53,12 +58,19 @@ class Load:
 class Speaker:
     """One person of a pair, at one socket."""
 
-    def __init__(self, load: Load, chat_id: int, user_id: int, port: int, pair: "Pair") -> None:
+    def __init__(
+        self,
+        load: Load,
+        chat_id: int,
+        user_id: int,
+        pair: "Pair",
+        connect: Callable[[Hear], Link | Poller],
+    ) -> None:
         self._load = load
         self._chat_id = chat_id
         self._user_id = user_id
         self._pair = pair
-        self._link = Link(port, self._hear)
+        self._link = connect(self._hear)
         self._padding = "x" * LENGTH
         self._last_seq = 0
         self._heard: set[int] = set()
@@ -119,11 +131,13 @@ class Speaker:
 class Pair:
     """Two people who write in turns; in the closed loop as soon as the last one was acknowledged."""
 
-    def __init__(self, load: Load, given: dict[str, Any], ports: Sequence[int]) -> None:
+    def __init__(
+        self, load: Load, given: dict[str, Any], ports: Sequence[int], connect: Connect
+    ) -> None:
         self.is_looping = False
         self._given = given
         self._speakers = [
-            Speaker(load, given["chat_id"], user_id, port, self)
+            Speaker(load, given["chat_id"], user_id, self, partial(connect, port))
             for user_id, port in zip(given["user_ids"], (ports[0], ports[-1]), strict=True)
         ]
         self._turns = itertools.cycle(self._speakers)
@@ -177,7 +191,8 @@ def count(load: Load, *, going_on: bool) -> None:
 
 async def run(given: dict[str, Any]) -> dict[str, Any]:
     load = Load()
-    pairs = [Pair(load, pair, given["ports"]) for pair in given["couples"]]
+    connect = CONNECTS[given.get("transport", "websocket")]
+    pairs = [Pair(load, pair, given["ports"], connect) for pair in given["couples"]]
     for pair in pairs:
         await pair.open()
     if rate := given.get("rate"):

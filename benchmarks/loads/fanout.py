@@ -15,6 +15,7 @@ NAMESPACE = "/chat"
 AT_ONCE = 2
 """Messages on their way: enough that the server never waits for us."""
 
+NEWEST = 4 * AT_ONCE
 WARM_UP = 1.0
 PATIENCE = 20.0
 
@@ -30,7 +31,10 @@ class Crowd:
         (self._port,) = given["ports"]
         self._sockets: int = given["sockets"]
         self._acks = itertools.count()
-        self.sent = self.heard = self.acknowledged = 0
+        self.sent = self.heard = self.acknowledged = self.doubled = self.misordered = 0
+        self._newest: dict[bytes, int] = {}
+        """The seqs of the newest messages, as they were told: to all sockets in the same words."""
+
         self.is_going_on = True
         self._joined = asyncio.Semaphore(0)
         self._changed = asyncio.Event()
@@ -38,7 +42,8 @@ class Crowd:
 
     async def open(self) -> None:
         writer, reader = self._couple["tokens"]
-        for link in [Link(self._port, self._hear) for _ in range(self._sockets)]:
+        for _ in range(self._sockets):
+            link = Link(self._port, Reader(self).hear)
             await link.open({NAMESPACE: {"token": reader}})
         await self._writer.open({NAMESPACE: {"token": writer}})
         for _ in range(self._sockets + 1):
@@ -68,19 +73,46 @@ class Crowd:
             await asyncio.sleep(0.05)
         return self.acknowledged * self._sockets - self.heard
 
-    def _hear(self, packet: bytes) -> None:
-        if packet.startswith(_CREATED):
-            self.heard += 1
-            if self.heard % self._sockets == 0:
-                self._changed.set()
-        elif packet.startswith(_JOINED):
-            self._joined.release()
+    def join(self) -> None:
+        self._joined.release()
+
+    def read(self, packet: bytes) -> int:
+        """The seq of the message; what was just read for one socket is not read again for others."""
+        seq = self._newest.get(packet)
+        if seq is None:
+            seq = int(orjson.loads(packet[len(_JOINED) :])[1]["seq"])
+            self._newest = {**dict(list(self._newest.items())[1 - NEWEST :]), packet: seq}
+        return seq
+
+    def count(self) -> None:
+        self.heard += 1
+        if self.heard % self._sockets == 0:
+            self._changed.set()
 
     def _hear_answers(self, packet: bytes) -> None:
         if packet.startswith(_ACK):
             self.acknowledged += b'[{"data"' in packet
         elif packet.startswith(_JOINED):
             self._joined.release()
+
+
+class Reader:
+    """One socket of the person who is told."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+        self._last = 0
+
+    def hear(self, packet: bytes) -> None:
+        crowd = self._crowd
+        if packet.startswith(_CREATED):
+            seq = crowd.read(packet)
+            crowd.doubled += seq == self._last
+            crowd.misordered += self._last != 0 and seq not in {self._last, self._last + 1}
+            self._last = seq
+            crowd.count()
+        elif packet.startswith(_JOINED):
+            crowd.join()
 
 
 async def run(given: dict[str, Any]) -> dict[str, Any]:
@@ -95,4 +127,9 @@ async def run(given: dict[str, Any]) -> dict[str, Any]:
     deliveries = crowd.heard - before
     crowd.is_going_on = False
     await writing
-    return {"deliveries": deliveries, "lost": await crowd.settle()}
+    return {
+        "deliveries": deliveries,
+        "lost": await crowd.settle(),
+        "duplicated": crowd.doubled,
+        "misordered": crowd.misordered,
+    }

@@ -1,5 +1,5 @@
 // The same chat as its community would write it: Socket.IO, the Redis adapter, pg, and one prepared
-// statement a message. No log, receipts, outbox or unread counters.
+// statement a message. No log, receipts, outbox or unread counters. Presence is counted in Redis.
 
 import { createServer } from "node:http";
 
@@ -78,6 +78,27 @@ async function send(senderId, { chat_id, client_ref, text }) {
   const message = { chat_id, seq, sender_id: senderId, client_ref, text, created_at };
   chat.to(members.map((id) => `user:${id}`)).emit("message:created", message);
   return message;
+}
+
+// Who is there: told to the room of those who watch, the first time and the last time that one of a
+// person's sockets, on whichever instance, is there.
+const presence = io.of("/presence").use(authenticate);
+
+presence.on("connection", async (socket) => {
+  const { userId } = socket.data;
+  socket.on("presence:watch", ({ user_ids }, answer) => {
+    socket.join(user_ids.map((id) => `watchers:${id}`));
+    answer({ data: {} });
+  });
+  socket.on("disconnect", async () => {
+    if ((await publisher.decr(`online:${userId}`)) === 0) tell(userId, false);
+  });
+  if ((await publisher.incr(`online:${userId}`)) === 1) tell(userId, true);
+});
+
+function tell(userId, online) {
+  const last_seen_at = online ? null : new Date();
+  presence.to(`watchers:${userId}`).emit("presence", { user_id: userId, online, last_seen_at });
 }
 
 http.listen(Number(PORT), "127.0.0.1");
