@@ -49,6 +49,9 @@ with contextlib.suppress(ImportError):
     new_loop = uvloop.new_event_loop
 
 ROOT = Path(__file__).parent
+BACKLOG = 1024
+"""Connections that the system keeps until they are accepted: all come back after a restart."""
+
 SHUTDOWN_TIMEOUT = 5.0
 END_WITHIN = 20.0
 """Seconds that a process has to end besides those in which it sends its clients away."""
@@ -180,9 +183,13 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         if arguments.shared:
-            await web.SockSite(runner, own).start()
+            await web.SockSite(runner, own, backlog=BACKLOG).start()
         await web.TCPSite(
-            runner, settings.host, settings.port, reuse_port=arguments.shared or None
+            runner,
+            settings.host,
+            settings.port,
+            backlog=BACKLOG,
+            reuse_port=arguments.shared or None,
         ).start()
         settle_down()
         if arguments.shared:
