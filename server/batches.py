@@ -87,28 +87,25 @@ class Line:
         # Nobody's request yet: whoever came first is one of many.
         structlog.contextvars.clear_contextvars()
         while self._waiting:
-            batch: list[tuple[Asker, Request]] = []
+            batch: list[tuple[Asker, Request | Error]] = []
             while self._waiting and len(batch) < self._event.batch:
                 asker = self._waiting.popleft()
-                if (request := await self._admit(asker)) is not None:
-                    batch.append((asker, request))
-            if batch:
-                answers = await self._answer([request for _, request in batch])
-                for (asker, _), answer in zip(batch, answers, strict=True):
-                    asker.settle(answer)
+                batch.append((asker, await self._admit(asker)))
+            # Whoever is turned away waits for the answers before theirs: a client's are in order.
+            requests = [request for _, request in batch if isinstance(request, Request)]
+            answers = iter(await self._answer(requests) if requests else ())
+            for asker, request in batch:
+                asker.settle(request if isinstance(request, Error) else next(answers))
         self.running = None
 
-    async def _admit(self, asker: Asker) -> Request | None:
+    async def _admit(self, asker: Asker) -> Request | Error:
         if time_left(asker.came_at) < LEAST:
-            asker.settle(Unavailable(retry_after=1))
-            return None
+            return Unavailable(retry_after=1)
         try:
             return await asker.admit()
         except Exception as error:
             with structlog.contextvars.bound_contextvars(request_id=asker.caller.request_id):
-                answer = translate(self._name, error)
-            asker.settle(answer)
-            return None
+                return translate(self._name, error)
 
     async def _answer(self, requests: Sequence[Request]) -> list[str | Error]:
         caller = requests[0].caller if len(requests) == 1 else Caller()

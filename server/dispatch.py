@@ -40,10 +40,10 @@ from server.errors import (
 )
 from server.limits import Rate
 from server.log import get_logger, is_debugging
+from server.packets import UNREADABLE
 from server.payload import Nothing, Payload, Seq
 from server.runtime import Runtime
 from server.transport import (
-    UNREADABLE,
     Ask,
     Client,
     Connection,

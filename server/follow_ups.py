@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from server.log import get_logger
 from server.outgoing import FollowUp
 from server.payload import Payload
-from storage import outbox
+from storage import follow_ups as rows
 from storage.database import chunked
 
 log = get_logger(__name__)
@@ -85,8 +85,8 @@ class FollowUps:
         try:
             async with self._open() as ctx:
                 # What is asked for from here on is not done yet.
-                revisions = await outbox.find_revisions(ctx.db, job, payloads)
+                revisions = await rows.find_revisions(ctx.db, job, payloads)
                 await follow_up.function(ctx, list(payloads.values()))
-                await outbox.forget_jobs(ctx.db, job, revisions, later=ctx.now + PATIENCE)
+                await rows.forget_jobs(ctx.db, job, revisions, later=ctx.now + PATIENCE)
         except Exception as error:
             log.warning("follow_up.left", job=job, error=type(error).__name__)

@@ -2,16 +2,12 @@
 
 import asyncio
 import contextlib
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 from engineio.packet import MESSAGE
 from socketio.packet import (
@@ -19,7 +15,6 @@ from socketio.packet import (
     CONNECT,
     DISCONNECT,
     EVENT,
-    Packet,
 )
 
 from server import metrics
@@ -30,6 +25,7 @@ from server.errors import Error, Unauthenticated, Unavailable
 from server.frames import Frame
 from server.gate import Gate
 from server.log import get_logger
+from server.packets import SocketPacket, has_header, is_event, read_event
 from server.payload import iso
 from server.runtime import Runtime
 from server.wire import Wire
@@ -43,49 +39,6 @@ SIGN_IN_WITHIN = 10.0
 """Seconds in which a connection must join a namespace."""
 
 FINISH_TIMEOUT = 3.0
-
-
-UNREADABLE = object()
-"""Stands for a payload that is JSON, but beyond what a number, a text or a stack can hold."""
-
-
-_HEADER = re.compile(r"(?:[0-4](?![0-9]+-)|5[0-9]++-)(?:/[^,]*(?:,|\Z))?+[0-9]*+(?!\d)")
-"""What stands before the JSON. The library also takes a number of attachments where there can be
-none, none where there must be one, and the digits of any script."""
-
-_PLAIN_EVENT = re.compile(r"2(/[a-z]+),([0-9]{0,15})(\[.*)", re.DOTALL)
-"""What clients send nearly always; anything else is read by the library's rules."""
-
-_OPENING = re.compile(r"\s*\[\s*(?=\")")
-
-
-def _load(text: str) -> Any:
-    """JSON; of an event that only a more lenient reader can read, the name is kept.
-
-    JavaScript sends halves of characters, Python NaN: such a client made a mistake in one event
-    and is answered, where closing the connection would make it send the same again.
-    """
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        reader = json.JSONDecoder(parse_int=len, parse_float=len)
-    try:
-        data = reader.decode(text)
-    except RecursionError:
-        opening = _OPENING.match(text)
-        data = opening and [reader.raw_decode(text, opening.end())[0]]
-    return [data[0], UNREADABLE] if _is_event(data) else UNREADABLE
-
-
-class SocketPacket(Packet):  # type: ignore[misc]  # the library is untyped
-    json = SimpleNamespace(loads=_load)
-
-    @classmethod
-    def reconstruct_binary(cls, data: Any, attachments: list[bytes]) -> Any:
-        try:
-            return super().reconstruct_binary(data, attachments)
-        except RecursionError:
-            return [data[0], UNREADABLE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +162,9 @@ class Connection:
         if not self._pace.is_kept():
             self.refuse("too_fast")
             return
-        if isinstance(data, str) and self._partial is None and self._take_event(data):
+        if self._partial is None and (event := read_event(data)) is not None:
+            namespace, (name, *args), ack = event
+            self._ask(namespace, Ask(name, args, ack))
             return
         try:
             packet = self._assemble(data)
@@ -218,21 +173,6 @@ class Connection:
             return
         if packet is not None:
             self._route(packet)
-
-    def _take_event(self, data: str) -> bool:
-        """The short way of an event as it usually comes; False if this is none."""
-        match = _PLAIN_EVENT.fullmatch(data)
-        if match is None:
-            return False
-        namespace, ack, body = match.groups()
-        try:
-            event = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return False
-        if not _is_event(event):
-            return False
-        self._ask(namespace, Ask(event[0], event[1:], int(ack) if ack else None))
-        return True
 
     def drop(self, client: Client) -> None:
         """Forget a client that left or was refused."""
@@ -259,13 +199,13 @@ class Connection:
             return packet
         if isinstance(data, bytes):
             raise ValueError("an attachment of nothing")
-        if _HEADER.match(data) is None:
+        if not has_header(data):
             raise ValueError("no packet of a client")
         packet = SocketPacket(encoded_packet=data)
         if packet.attachment_count > MAX_ATTACHMENTS:
             raise ValueError("too many attachments")
         if packet.attachment_count > 0:
-            if packet.packet_type != BINARY_EVENT or not _is_event(packet.data):
+            if packet.packet_type != BINARY_EVENT or not is_event(packet.data):
                 raise ValueError("attachments to nothing")
             self._partial = packet
             return None
@@ -288,7 +228,7 @@ class Connection:
             if client is not None:
                 self.drop(client)
                 self._door.leave(client)
-        elif packet.packet_type in (EVENT, BINARY_EVENT) and _is_event(packet.data):
+        elif packet.packet_type in (EVENT, BINARY_EVENT) and is_event(packet.data):
             self._ask(namespace, Ask(packet.data[0], packet.data[1:], packet.id))
         else:
             self.refuse("malformed_packet")
@@ -409,7 +349,3 @@ def refusal_frame(namespace: str, error: Error, locale: str) -> Frame:
 def _frame(kind: int, namespace: str, body: str) -> Frame:
     place = "" if namespace == "/" else f"{namespace},"
     return Frame(f"{MESSAGE}{kind}{place}{body}")
-
-
-def _is_event(data: Any) -> bool:
-    return isinstance(data, list) and len(data) > 0 and isinstance(data[0], str)

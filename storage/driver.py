@@ -52,7 +52,10 @@ async def fetch(
     adapted = pooled.dbapi_connection
     if adapted._transaction is None:  # noqa: SLF001 - watched by test_driver.py
         await adapted._start_transaction()  # noqa: SLF001
-    records: Sequence[Any] = await pooled.driver_connection.fetch(
-        prepared.text, *prepared.arrange(parameters)
-    )
+    values = prepared.arrange(parameters)
+    engine = connection.sync_engine
+    for listen in engine.dispatch.before_cursor_execute:
+        # Whoever watches the engine sees these as well.
+        listen(connection.sync_connection, None, prepared.text, tuple(values), None, False)
+    records: Sequence[Any] = await pooled.driver_connection.fetch(prepared.text, *values)
     return records

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
 from storage.many import INT, TEXT, Bound, Insertion, Many, core, unnest
-from storage.schema import Moment, Number, Table, UserKey
+from storage.schema import Moment, Number, Table, UserKey, big_integer
 
 PRUNE_CHUNK = 1000
 
@@ -42,10 +42,12 @@ class Head(Table):
 
 
 class LogEntry(Table):
+    """Written under its head's lock: no foreign key, whose check would cost more than the row."""
+
     __tablename__ = "event_log"
     __table_args__ = (Index(None, "at"),)
 
-    user_id: Mapped[UserKey]
+    user_id: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
     namespace: Mapped[str] = mapped_column(String(40), primary_key=True)
     seq: Mapped[Number] = mapped_column(primary_key=True, autoincrement=False)
     event: Mapped[str] = mapped_column(String(60))

@@ -1,6 +1,6 @@
 """The outbox: a row is a job that is to be done, written with the change that asked for it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -8,13 +8,11 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    FromClause,
     Index,
     Integer,
     String,
     Text,
     and_,
-    bindparam,
     case,
     delete,
     func,
@@ -28,8 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.many import INT, TEXT, Bound, Insertion, Many, core
-from storage.schema import NEVER_REUSED, Key, Moment, Table, big_integer
+from storage.many import Bound, Insertion, core
+from storage.schema import NEVER_REUSED, Key, Table, big_integer
 
 _HAS_KEY = "key IS NOT NULL"
 
@@ -107,36 +105,6 @@ _KEEP = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=False))
 _MOVE = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=True))
 
 
-def _is_pending(given: FromClause) -> ColumnElement[bool]:
-    name = bindparam("name", type_=TEXT)
-    return and_(JOBS.c.job == name, JOBS.c.key == given.c.key, JOBS.c.claimed_until.is_(None))
-
-
-def _revisions(given: FromClause) -> Any:
-    return select(JOBS.c.key, JOBS.c.revision).join(given, _is_pending(given))
-
-
-def _forget(given: FromClause) -> Any:
-    done = select(JOBS.c.id).join(
-        given, and_(_is_pending(given), JOBS.c.revision == given.c.revision)
-    )
-    return delete(JOBS).where(JOBS.c.id.in_(done.order_by(JOBS.c.id).with_for_update(of=JOBS)))
-
-
-def _put_off(given: FromClause) -> Any:
-    later = bindparam("later", type_=Moment())
-    return (
-        update(JOBS)
-        .where(_is_pending(given), JOBS.c.due_at < later)
-        .values(due_at=later, wake_at=later)
-    )
-
-
-_REVISIONS = Many(_revisions, key=TEXT)
-_FORGET = Many(_forget, key=TEXT, revision=INT)
-_PUT_OFF = Many(_put_off, key=TEXT)
-
-
 @dataclass(frozen=True, slots=True)
 class NewJob:
     job: str
@@ -191,20 +159,6 @@ def find_due(stored: Iterable[tuple[int, str, datetime]], now: datetime) -> list
 def _describe(job: NewJob, now: datetime, trust: timedelta) -> tuple[Any, ...]:
     wake_at = job.due_at + trust if job.due_at <= now else job.due_at
     return job.job, job.key, job.queue, job.payload, job.request_id, job.due_at, wake_at
-
-
-async def find_revisions(db: AsyncSession, job: str, keys: Iterable[str]) -> list[tuple[str, int]]:
-    """The pending jobs of these keys, each as (key, revision)."""
-    rows = await _REVISIONS.run(db, [(key,) for key in keys], name=job)
-    return [(key, revision) for key, revision in rows]
-
-
-async def forget_jobs(
-    db: AsyncSession, job: str, done: Sequence[tuple[str, int]], *, later: datetime
-) -> None:
-    """Forget jobs that were done at these revisions; those asked for since then wait on."""
-    await _FORGET.run(db, done, name=job)
-    await _PUT_OFF.run(db, [(key,) for key, _ in done], name=job, later=later)
 
 
 async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str]]) -> None:

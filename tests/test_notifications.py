@@ -90,6 +90,7 @@ async def test_answering_and_deleting_read_the_notification_too(server: Instance
     device = await server.connect(psychologist, FEED)
 
     await talk.send(psychologist, "An answer")
+    await settled(server)
     await other.ask(other.patient, "message:delete", seq=1)
 
     await settled(server)

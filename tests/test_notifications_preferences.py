@@ -20,7 +20,7 @@ from tests.instance import Instance, Person
 from tests.snapshots import feed_snapshot, fold
 from tests.stand_ins.smtp import SmtpStandIn
 from tests.stand_ins.waiting import eventually, set_clock
-from tests.talks import start_talk
+from tests.talks import settled, start_talk
 
 FEED = "/notifications"
 LATER = timedelta(minutes=6)
@@ -109,12 +109,14 @@ async def test_what_is_not_wanted_in_the_feed_is_not_there(server: Instance) -> 
     device = await server.connect(talk.patient, FEED)
     await choose(server, talk.patient, "message", in_app=False)
     await talk.send(talk.psychologist)
+    await settled(server)
 
     listed = await server.ask(talk.patient, FEED, "notification:list", {})
     assert (listed["items"], listed["total"]) == ([], 0)
     assert await server.ask(talk.patient, FEED, "unread:get", {}) == {"total": 0}
     await choose(server, talk.patient, "message")
     await talk.ask(talk.patient, "message:read", seq=1)
+    await settled(server)
     await talk.send(talk.psychologist)
     told = await device.wait_for("notification:created", namespace=FEED)
     assert told.seq == 1

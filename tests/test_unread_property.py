@@ -12,7 +12,7 @@ from sqlalchemy import select
 from storage.chat import Member, Message
 from tests.client import Client, Refused
 from tests.instance import Instance, Person
-from tests.talks import Talk, fence, message, start_talk
+from tests.talks import Talk, fence, message, settled, start_talk
 
 DEVICES = 2
 FAR = 6
@@ -118,6 +118,7 @@ class Scene:
             told = [told.data for told in device.pushes() if told.event == "message:read"]
             mine = [data for data in told if data["user_id"] == person.id]
             assert [data["seq"] for data in mine] == sorted({data["seq"] for data in mine})
+            await settled(self.talk.server)
             notes = await self.talk.server.ask(
                 person, "/notifications", "notification:list", {"unread": True}
             )

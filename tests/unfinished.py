@@ -10,6 +10,7 @@ from handlers.accounts import people
 from jobs.perform import perform
 from jobs.upkeep import plan_upkeep
 from server.context import Context
+from server.follow_ups import LeftToWorkers
 from storage import accounts
 from storage.accounts import Role
 from storage.leaving import Departure
@@ -22,7 +23,7 @@ from tests.leavers import AWHILE, FOR_EVER, leave
 from tests.questionnaires import PHQ9, submit
 from tests.stand_ins.letters import ask_for_letter
 from tests.stand_ins.waiting import set_clock
-from tests.talks import Talk, start_talk
+from tests.talks import Talk, settled, start_talk
 
 Arrange = Callable[[Instance], Awaitable[object]]
 
@@ -78,7 +79,15 @@ async def write_to_somebody_offline(server: Instance) -> Talk:
     choice = {"type": "message", "in_app": True, "push": True, "email": True}
     await server.ask(talk.patient, "/notifications", "preference:set", choice)
     await talk.send(talk.psychologist)
+    await settled(server)
     return talk
+
+
+async def write_and_die(server: Instance) -> None:
+    """Whoever took the message did not live to follow it up."""
+    talk = await start_talk(server)
+    server.runtime.follow_ups = LeftToWorkers()
+    await talk.send(talk.psychologist)
 
 
 async def leave_pushes_undone(server: Instance) -> None:
@@ -206,6 +215,7 @@ UNFINISHED: dict[str, Arrange] = {
     "assessments.escalate": leave_an_alert_open,
     "care.mail_invitation": invite_a_stranger,
     "care.withdraw": end_a_relation,
+    "chat.settle_notifications": write_and_die,
     "goals.ask_model": ask_for_stages,
     "goals.count_holders": let_holders_be_counted,
     "goals.remind": let_a_reminder_fall_due,

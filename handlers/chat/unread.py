@@ -15,7 +15,7 @@ from storage import accounts
 from storage import chat as chats
 from storage import notifications as feed
 from storage.chat import Standing, Talk
-from storage.notifications import NewNotification, Told
+from storage.notifications import NewNotification
 
 
 async def is_undelivered(db: AsyncSession, user_id: int, data: Mapping[str, Any]) -> bool:
@@ -62,20 +62,19 @@ async def settle_notifications(ctx: Context, asked: Sequence[SettleChat]) -> Non
     # From here on nobody else settles these; what is counted now is not older than what they saw.
     await feed.lock_feeds(ctx.db, people)
     standings = await chats.list_standings(ctx.db, {about.chat_id for about in asked})
-    told = await feed.find_told(ctx.db, {(one.user_id, _subject(one.chat_id)) for one in standings})
-    if unread := [one for one in standings if one.unread and _is_news(one, told)]:
-        await notifications.notify(ctx, await _write_notes(ctx, unread))
-    if over := [(one.user_id, _subject(one.chat_id)) for one in standings if not one.unread]:
+    unread = {(one.user_id, _subject(one.chat_id)): one for one in standings if one.unread}
+    over = [(one.user_id, _subject(one.chat_id)) for one in standings if not one.unread]
+    for dismissed in await feed.find_dismissed(ctx.db, unread):
+        # Read although the chat was not: until it is, no message makes another one.
+        del unread[dismissed]
+    if unread:
+        await notifications.notify(ctx, await _write_notes(ctx, unread.values()))
+    if over:
         await notifications.read_subjects(ctx, over)
+        await feed.end_versions(ctx.db, over)
 
 
-def _is_news(one: Standing, told: Mapping[tuple[int, str], Told]) -> bool:
-    """Whether it is not what a notification told that was read although the chat was not."""
-    last = told.get((one.user_id, _subject(one.chat_id)))
-    return last is None or last.unread or last.version <= one.read_seq
-
-
-async def _write_notes(ctx: Context, unread: Sequence[Standing]) -> list[NewNotification]:
+async def _write_notes(ctx: Context, unread: Collection[Standing]) -> list[NewNotification]:
     people = await accounts.find_named(
         ctx.db, {user_id for one in unread for user_id in (one.user_id, one.other_id)}
     )

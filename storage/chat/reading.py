@@ -64,7 +64,6 @@ def _list_standings(asked: FromClause) -> Any:
             CHATS.c.id,
             MEMBERS.c.user_id,
             other.c.user_id,
-            MEMBERS.c.read_seq,
             MEMBERS.c.unread,
             CHATS.c.last_seq,
         )
@@ -90,7 +89,6 @@ class Standing:
     chat_id: int
     user_id: int
     other_id: int
-    read_seq: int
     unread: int
     last_seq: int
 

@@ -75,14 +75,14 @@ class Member(Table):
 
 
 class Message(Table):
+    """Written under its chat's lock: there is no foreign key, whose checks cost more than the row."""
+
     __tablename__ = "messages"
     __table_args__ = (UniqueConstraint("sender_id", "client_ref"),)
 
-    chat_id: Mapped[int] = mapped_column(
-        big_integer, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True
-    )
+    chat_id: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
     seq: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
-    sender_id: Mapped[UserId]
+    sender_id: Mapped[Number]
     client_ref: Mapped[UUID] = mapped_column(Uuid)
     request_hash: Mapped[str] = mapped_column(String(64))
     text: Mapped[str] = mapped_column(Text)
@@ -109,14 +109,12 @@ class Attachment(Table):
 
 
 class Receipt(Table):
-    """A marker's moves: a message was read when the first move reached it."""
+    """A marker's moves: a message was read when the first move reached it. As messages, no keys."""
 
     __tablename__ = "receipts"
 
-    chat_id: Mapped[int] = mapped_column(
-        big_integer, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True
-    )
-    user_id: Mapped[UserKey]
+    chat_id: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
+    user_id: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(10), primary_key=True)
     seq: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
     at: Mapped[datetime]

@@ -54,17 +54,22 @@ def _find(asked: FromClause) -> Any:
     ).join(asked, _is_about(asked))
 
 
-def _find_told(asked: FromClause) -> Any:
-    return (
-        select(
-            NOTES.c.user_id,
-            NOTES.c.subject,
-            func.max(NOTES.c.version),
-            func.count() - func.count(NOTES.c.read_at),
-        )
-        .join(asked, and_(NOTES.c.user_id == asked.c.user_id, NOTES.c.subject == asked.c.subject))
-        .group_by(NOTES.c.user_id, NOTES.c.subject)
+def _has_version(asked: FromClause) -> ColumnElement[bool]:
+    return and_(
+        NOTES.c.user_id == asked.c.user_id, NOTES.c.subject == asked.c.subject, NOTES.c.version > 0
     )
+
+
+def _find_dismissed(asked: FromClause) -> Any:
+    return (
+        select(NOTES.c.user_id, NOTES.c.subject)
+        .join(asked, _has_version(asked))
+        .where(NOTES.c.read_at.is_not(None))
+    )
+
+
+def _end_versions(over: FromClause) -> Any:
+    return update(NOTES).where(_has_version(over)).values(version=0)
 
 
 def _grow(more: FromClause) -> Any:
@@ -87,7 +92,8 @@ def _count(asked: FromClause) -> Any:
 _LOCK = Many(_lock, user_id=INT)
 _SEE = Many(_see, user_id=INT, subject=TEXT)
 _FIND = Many(_find, user_id=INT, subject=TEXT)
-_FIND_TOLD = Many(_find_told, user_id=INT, subject=TEXT)
+_FIND_DISMISSED = Many(_find_dismissed, user_id=INT, subject=TEXT)
+_END_VERSIONS = Many(_end_versions, user_id=INT, subject=TEXT)
 _GROW = Many(_grow, user_id=INT, subject=TEXT, version=INT)
 _COUNT = Many(_count, user_id=INT)
 _ADD = Insertion(
@@ -120,22 +126,16 @@ class NewNotification:
     """Of what it is about; a higher one than was told of is told of again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a person was told of a subject: up to which version, and if some of it is unread."""
-
-    version: int
-    unread: bool
-
-
-async def find_told(
+async def find_dismissed(
     db: AsyncSession, subjects: Collection[tuple[int, str]]
-) -> dict[tuple[int, str], Told]:
-    """What was told of each (user_id, subject), if anything was."""
-    rows = await _FIND_TOLD.run(db, subjects)
-    return {
-        (user_id, subject): Told(version, unread > 0) for user_id, subject, version, unread in rows
-    }
+) -> set[tuple[int, str]]:
+    """Those (user_id, subject) whose notification was read while what it tells of goes on."""
+    return {(row[0], row[1]) for row in await _FIND_DISMISSED.run(db, list(subjects))}
+
+
+async def end_versions(db: AsyncSession, subjects: Collection[tuple[int, str]]) -> None:
+    """What these (user_id, subject) tell of is over."""
+    await _END_VERSIONS.run(db, subjects)
 
 
 async def lock_feeds(db: AsyncSession, user_ids: Collection[int]) -> None:

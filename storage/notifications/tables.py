@@ -10,19 +10,27 @@ from sqlalchemy.orm import Mapped, mapped_column
 from storage.schema import NEVER_REUSED, Key, Number, Table, UserId, UserKey
 
 _UNREAD = "read_at IS NULL"
+_GOING_ON = "version > 0"
 
 
 class Notification(Table):
     """`subject` names what it is about; there is one unread notification about a thing.
 
-    `version` grows when there is more to tell of it, as with every message of a chat.
+    `version` grows when there is more to tell of it, as with every message of a chat, until there
+    is nothing more; 0 for what has only one thing to tell.
     One that its person does not want in the feed is there for the other channels.
     """
 
     __tablename__ = "notifications"
     __table_args__ = (
         Index(None, "user_id", "id"),
-        Index(None, "user_id", "subject", "version"),
+        Index(
+            "ix_notifications_going_on",
+            "user_id",
+            "subject",
+            postgresql_where=sql(_GOING_ON),
+            sqlite_where=sql(_GOING_ON),
+        ),
         Index(
             "uq_notifications_unread_subject",
             "user_id",
