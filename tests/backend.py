@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 from redis.asyncio import Redis
-from sqlalchemy import URL, func, make_url, select, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from handlers.assessments.shipped import install, list_shipped
 from run import make_runtime
 from server.settings import Settings
-from storage.assessments import TestVersion
 from storage.tables import metadata
 from storage.upgrade import upgrade
 
@@ -120,16 +120,16 @@ class Databases:
 
 async def empty(url: str, *, shipped_too: bool = False) -> None:
     """Remove all rows but those of the tests that are shipped, if nobody touched them."""
-    # Far quicker than TRUNCATE, which makes new files, for tables of a few rows.
-    engine = create_async_engine(url, poolclass=NullPool)
-    async with engine.begin() as connection:
-        last = await connection.scalar(select(func.max(TestVersion.id)))
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    async with connection.transaction():
+        last = await connection.fetchval("SELECT max(id) FROM test_versions")
         is_untouched = last == len(list_shipped())
         kept = SHIPPED if is_untouched and not shipped_too else set()
-        for table in reversed(metadata.sorted_tables):
-            if table.name not in kept:
-                await connection.execute(table.delete())
-    await engine.dispose()
+        # Far quicker than TRUNCATE, which makes new files, for tables of a few rows.
+        tables = [table.name for table in reversed(metadata.sorted_tables)]
+        script = ";".join(f'DELETE FROM "{name}"' for name in tables if name not in kept)  # noqa: S608 - our own names
+        await connection.execute(script)
+    await connection.close()
 
 
 async def _install(url: str) -> None:
