@@ -24,6 +24,7 @@ from server.settings import Settings
 from storage.accounts import Role
 from tests.backend import Backend
 from tests.client import Client, Refused
+from tests.compiled import share_compiled
 
 Drain = Callable[[], Awaitable[None]]
 
@@ -174,6 +175,7 @@ async def start_instance(
     }
     settings = Settings(_env_file=None, **values)
     runtime = make_runtime(settings)
+    share_compiled(runtime.database)
     brokers = build_brokers(runtime.settings)
     app = build_app(
         runtime,
