@@ -78,6 +78,7 @@ class StreamBroker(RedisStreamBroker):
             idle_timeout=IDLE,
             socket_timeout=SOCKET_TIMEOUT,
             socket_connect_timeout=SOCKET_TIMEOUT,
+            driver_info=None,
         )
         self._redis = Redis(connection_pool=self.connection_pool)
 

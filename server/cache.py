@@ -97,6 +97,7 @@ class RedisCache:
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),
+            driver_info=None,
         )
         self._redis = Redis.from_pool(pool)
 

@@ -252,7 +252,8 @@ class _Waiter:
             self.behind(notice.seq)
 
     def behind(self, head: int) -> None:
-        if self.after is None or head > self.after:
+        # What was told before its place was known is in the log that it reads next.
+        if self.after is not None and head > self.after:
             self.heard.set()
 
 

@@ -37,7 +37,10 @@ class Limiter:
         self._pool: ConnectionPool | None = None
         if redis_url is not None:
             self._pool = ConnectionPool.from_url(
-                redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
+                redis_url,
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                driver_info=None,
             )
             storage = RedisStorage(
                 f"async+{redis_url}",

@@ -120,9 +120,13 @@ class Unit:
         heads = [events.append_events(self.pushes, self._now)] if self.pushes else []
         bound = [*jobs, *heads, *self.changes]
         returned = await carry_out(self.db, bound) if bound else []
-        stored = [row for rows in returned[: len(jobs)] for row in rows]
+        wakes = []
+        if any(job.due_at <= self._now for job in self.jobs):
+            # Of what was due before, somebody was told before.
+            stored = [row for rows in returned[: len(jobs)] for row in rows]
+            wakes = outbox.find_due(stored, self._now)
         moved = returned[len(jobs)] if heads else ()
-        return outbox.find_due(stored, self._now), events.number_events(self.pushes, moved)
+        return wakes, events.number_events(self.pushes, moved)
 
     def _tell(self, messages: list[Message], wakes: list[Wake]) -> None:
         """What may leave the process, now that it is sure."""

@@ -18,7 +18,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import openai  # noqa: F401 - each worker would take a second for it
 from sqlalchemy import event, select
 
 from jobs.broker import build_brokers
@@ -31,6 +30,7 @@ from server.runtime import Runtime
 from server.settings import Settings
 from storage.database import Database
 from storage.outbox import Job, Wake
+from tests.forked import prepare
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 20.0
@@ -81,6 +81,7 @@ class Doom:
 
 def main() -> None:
     configure_logging("ERROR", as_json=True)
+    prepare()
     for line in sys.stdin:
         print(json.dumps(_run_forked(json.loads(line))), flush=True)  # noqa: T201 - the answer
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientSession, web
+from sqlalchemy import update
 
 from handlers import NAMESPACES
 from handlers.accounts import people
@@ -21,13 +22,15 @@ from server.context import Context
 from server.contract import Namespace
 from server.runtime import Runtime
 from server.settings import Settings
-from storage.accounts import Role
+from storage.accounts import Role, User
 from tests.backend import Backend
 from tests.client import Client, Refused
+from tests.compiled import share_compiled
 
 Drain = Callable[[], Awaitable[None]]
 
 _numbers = itertools.count(1)
+_hashes: dict[str, str] = {}
 PASSWORD = "a password for tests"
 
 
@@ -59,9 +62,17 @@ class Instance:
         number = next(_numbers)
         email = f"{role.value}.{number}@example.com"
         async with Context.open(self.runtime) as ctx:
-            password = PASSWORD if with_password else None
-            await people.create_user(ctx, email, role, name or f"Person {number}", password)
+            user = await people.create_user(ctx, email, role, name or f"Person {number}", None)
+            if with_password:
+                stored = {"password_hash": await self._hash_once(PASSWORD)}
+                await ctx.db.execute(update(User).where(User.id == user.id).values(stored))
         return await self.sign_in(email)
+
+    async def _hash_once(self, password: str) -> str:
+        """As it is stored; hashing is slow for good reason."""
+        if password not in _hashes:
+            _hashes[password] = await self.runtime.passwords.hash(password)
+        return _hashes[password]
 
     async def sign_in(self, email: str) -> Person:
         """One more session of this person."""
@@ -174,6 +185,7 @@ async def start_instance(
     }
     settings = Settings(_env_file=None, **values)
     runtime = make_runtime(settings)
+    share_compiled(runtime.database)
     brokers = build_brokers(runtime.settings)
     app = build_app(
         runtime,

@@ -7,7 +7,6 @@ that they are ready: their ids, or what the one said that is not. Or a line name
 """
 
 import asyncio
-import gc
 import json
 import os
 import signal
@@ -17,13 +16,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-import alembic.command  # noqa: F401 - each process would take half a second for it
-import firebase_admin.messaging  # noqa: F401 - the same
-import openai  # noqa: F401 - the same
-
 import run
 from tests.faults.process import die_with_parent
 from tests.faults.skewed import shift_clock
+from tests.forked import prepare
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 40.0
@@ -72,9 +68,7 @@ async def open_nursery(variables: Mapping[str, str], folder: Path) -> AsyncItera
 
 
 def main() -> None:
-    # What is there by now is looked through by nobody, in no process.
-    gc.collect()
-    gc.freeze()
+    prepare()
     living: dict[int, TextIO] = {}
     for line in sys.stdin:
         print(json.dumps(_obey(json.loads(line), living)), flush=True)  # noqa: T201 - the answer

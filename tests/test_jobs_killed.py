@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from jobs.perform import JOBS, LEASE, MAX_CRASHES
@@ -144,7 +145,11 @@ def describe(row: Any) -> str:
 
 @asynccontextmanager
 async def reading(place: Backend) -> AsyncIterator[AsyncConnection]:
-    engine = create_async_engine(place.url, poolclass=NullPool)
-    async with engine.connect() as connection:
+    async with open_engine(place.url).connect() as connection:
         yield connection
-    await engine.dispose()
+
+
+@lru_cache(maxsize=2)
+def open_engine(url: str) -> AsyncEngine:
+    """It holds nothing open; what it knows is how the same statements are written."""
+    return create_async_engine(url, poolclass=NullPool)

@@ -306,6 +306,8 @@ def _connect(url: str, *, timeout: float | None) -> Redis:
         socket_timeout=timeout,
         socket_connect_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 0),
+        # The library would read its own version from its files for each connection, to tell it.
+        driver_info=None,
     )
 
 

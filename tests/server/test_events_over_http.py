@@ -181,6 +181,22 @@ async def test_who_waits_is_woken_by_what_the_bus_lost(kernel: Instance, person:
     assert [item["data"]["number"] for item in (await waiting)["items"]] == [7]
 
 
+async def test_a_check_before_its_place_is_known_wakes_nobody(
+    kernel: Instance, person: Person
+) -> None:
+    waiting = asyncio.create_task(read(kernel, person, "wait=30"))
+    followers = delivery_of(kernel)._followers
+    # Not one turn of the loop may be missed: it soon knows its place.
+    while person.id not in followers:  # noqa: ASYNC110 - following brings no event
+        await asyncio.sleep(0)
+    (waiter,) = followers[person.id][PLACE]
+    assert waiter.after is None  # type: ignore[attr-defined]
+    waiter.behind(0)
+    await wait_until_waiting(kernel, person)
+    await tell(kernel, [person], 7)
+    assert [item["data"]["number"] for item in (await waiting)["items"]] == [7]
+
+
 async def test_who_waits_in_vain_is_answered(kernel: Instance, person: Person) -> None:
     other = await kernel.add_person()
     waiting = asyncio.create_task(read(kernel, person, "wait=1"))
