@@ -17,6 +17,12 @@ from server.work import Unit, run_unit
 MAX_WAITING = 5000
 """Requests that may wait for their batch before more are answered `unavailable`."""
 
+AT_ONCE = 2
+"""Batches of one event on their way at the same time."""
+
+BESIDE = 4
+"""A second one is not begun with fewer than this part of a full one: small ones cost more."""
+
 LEAST = 3.0
 """Seconds a batch needs when its database is slow; who has less left would cut it off for all."""
 
@@ -26,6 +32,10 @@ class Asker(Protocol):
 
     caller: Caller
     came_at: float
+
+    @property
+    def name(self) -> object:
+        """Equal for those who are to be answered one after the other."""
 
     async def admit(self) -> Request:
         """The request, if it is let in. Raises: why it is not."""
@@ -51,7 +61,7 @@ class Batches:
 
     async def finish(self, timeout: float) -> None:
         """Let all that has joined a line be answered."""
-        running = [line.running for line in self._lines.values() if line.running is not None]
+        running = [task for line in self._lines.values() for task in line.running]
         if running:
             await asyncio.wait(running, timeout=timeout)
 
@@ -65,14 +75,19 @@ class Batches:
 
 
 class Line:
-    """Those who wait for one batched event; one batch is on its way at a time."""
+    """Those who wait for one batched event.
+
+    A second batch is on its way beside the first when there are enough for it: the process works
+    on one while the database works on the other. Nobody is in both, so each is answered in order.
+    """
 
     def __init__(self, runtime: Runtime, event: Event) -> None:
         self._runtime = runtime
         self._event = event
         self._name = full_name(event)
         self._waiting: deque[Asker] = deque()
-        self.running: asyncio.Task[None] | None = None
+        self._served: set[object] = set()
+        self.running: set[asyncio.Task[None]] = set()
 
     def ask(self, asker: Asker) -> None:
         """Join the next batch."""
@@ -80,23 +95,40 @@ class Line:
             asker.settle(Unavailable(retry_after=1))
             return
         self._waiting.append(asker)
-        if self.running is None:
-            self.running = asyncio.create_task(self._run())
+        enough = 1 if not self.running else self._event.batch // BESIDE
+        if len(self._waiting) >= enough and len(self.running) < AT_ONCE:
+            task = asyncio.create_task(self._run())
+            self.running.add(task)
+            task.add_done_callback(self.running.discard)
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.
         structlog.contextvars.clear_contextvars()
-        while self._waiting:
-            batch: list[tuple[Asker, Request | Error]] = []
-            while self._waiting and len(batch) < self._event.batch:
-                asker = self._waiting.popleft()
-                batch.append((asker, await self._admit(asker)))
-            # Whoever is turned away waits for the answers before theirs: a client's are in order.
-            requests = [request for _, request in batch if isinstance(request, Request)]
-            answers = iter(await self._answer(requests) if requests else ())
-            for asker, request in batch:
-                asker.settle(request if isinstance(request, Error) else next(answers))
-        self.running = None
+        while askers := self._take():
+            names = {asker.name for asker in askers}
+            self._served |= names
+            try:
+                await self._serve(askers)
+            finally:
+                self._served -= names
+
+    def _take(self) -> list[Asker]:
+        """The next ones, but for those who are served just now; they keep their places."""
+        taken: list[Asker] = []
+        passed: list[Asker] = []
+        while self._waiting and len(taken) < self._event.batch:
+            asker = self._waiting.popleft()
+            (passed if asker.name in self._served else taken).append(asker)
+        self._waiting.extendleft(reversed(passed))
+        return taken
+
+    async def _serve(self, askers: Sequence[Asker]) -> None:
+        admitted = [await self._admit(asker) for asker in askers]
+        # Whoever is turned away waits for the answers before theirs: a client's are in order.
+        requests = [one for one in admitted if isinstance(one, Request)]
+        answers = iter(await self._answer(requests) if requests else ())
+        for asker, one in zip(askers, admitted, strict=True):
+            asker.settle(one if isinstance(one, Error) else next(answers))
 
     async def _admit(self, asker: Asker) -> Request | Error:
         if time_left(asker.came_at) < LEAST:
@@ -143,13 +175,17 @@ class Line:
 
 
 class _Admitted:
-    """A request that was let in before it joined the line."""
+    """A request that was let in before it joined the line, and comes after nobody."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self.caller = request.caller
         self.came_at = request.came_at
         self.answer: asyncio.Future[str | Error] = asyncio.get_running_loop().create_future()
+
+    @property
+    def name(self) -> object:
+        return self
 
     async def admit(self) -> Request:
         return self._request

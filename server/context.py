@@ -1,5 +1,7 @@
 """What a handler or a job may use: the person asking, the transaction, and ways to tell others."""
 
+import itertools
+import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server import texts
-from server.auth import Identity, new_id
+from server.auth import Identity
 from server.bus import Cut, Notice
 from server.cache import Cache
 from server.errors import Unauthenticated
@@ -22,6 +24,13 @@ from storage.events import Push as LoggedPush
 from storage.many import Bound
 from storage.outbox import NewJob
 
+_process, _requests = secrets.token_hex(8), itertools.count(1)
+
+
+def new_request_id() -> str:
+    """Nobody else's, and no secret."""
+    return f"{_process}{next(_requests):016x}"
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -31,7 +40,7 @@ class Caller:
     user_agent: str = ""
     locale: str = texts.DEFAULT_LOCALE
     cookies: Mapping[str, str] = field(default_factory=dict)
-    request_id: str = field(default_factory=new_id)
+    request_id: str = field(default_factory=new_request_id)
     job_id: int | None = None
 
     def ask_again(self) -> "Caller":

@@ -120,6 +120,10 @@ class Turn:
         self.came_at = ask.came_at
         self.caller = client.connection.caller.ask_again()
 
+    @property
+    def name(self) -> Client:
+        return self.client
+
     async def admit(self) -> Request:
         return await self._dispatch.admit(self.client, self.event, self.ask, self.caller)
 

@@ -17,7 +17,7 @@ CHATS, MEMBERS, MESSAGES = core(Chat), core(Member), core(Message)
 
 
 class NewMessage(NamedTuple):
-    """As `messages` gets it."""
+    """As `messages` gets it, but for what a new one has not."""
 
     chat_id: int
     seq: int
@@ -81,7 +81,17 @@ def _move_members(places: FromClause) -> Any:
 
 _LOCK = Many(_lock, id=INT)
 _FIND_SENT = Many(_find_sent, sender_id=INT, ref=TEXT)
-_ADD = Insertion(Message, *NewMessage._fields)
+_ADD = Insertion(
+    Message,
+    "chat_id",
+    "seq",
+    "sender_id",
+    "client_ref",
+    "request_hash",
+    "text",
+    "created_at",
+    "files",
+)
 _ATTACH = Insertion(Attachment, "chat_id", "seq", "place", "upload_id")
 _NOTE = Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at")
 _MOVE_ENDS = Many(_move_ends, id=INT, last_seq=INT)
@@ -245,7 +255,7 @@ def save_talks(talks: Iterable[Talk], now: datetime) -> list[Bound]:
         return []
     spoken = [talk for talk in changed if talk.messages]
     return [
-        Bound(_ADD, [message for talk in spoken for message in talk.messages]),
+        Bound(_ADD, [message[:8] for talk in spoken for message in talk.messages]),
         Bound(_ATTACH, [row for talk in spoken for row in talk.attachments]),
         Bound(_NOTE, [row for talk in changed for row in talk.receipts]),
         Bound(_MOVE_ENDS, [(talk.id, talk.last_seq) for talk in spoken], {"now": now}),
