@@ -20,7 +20,7 @@ from storage.database import chunked
 
 log = get_logger(__name__)
 
-PAUSE = 0.2
+PAUSE = 0.5
 """Seconds between two rounds: what changes many times meanwhile is followed once."""
 
 PATIENCE = timedelta(seconds=3)

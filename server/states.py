@@ -14,7 +14,7 @@ from storage.database import Database, chunked
 
 log = get_logger(__name__)
 
-PAUSE = 0.2
+PAUSE = 0.25
 """Seconds between two tellings: what changes many times meanwhile is read and told once."""
 
 CLOSE_TIMEOUT = 1.0
