@@ -1,7 +1,5 @@
 """What a handler or a job may use: the person asking, the transaction, and ways to tell others."""
 
-import itertools
-import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,8 +9,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server import texts
-from server.auth import Identity
-from server.bus import Cut, Notice
+from server.auth import Identity, next_id
+from server.bus import Cut, Notice, Rewritten
 from server.cache import Cache
 from server.errors import Unauthenticated
 from server.limits import Rate
@@ -24,13 +22,6 @@ from storage.events import Push as LoggedPush
 from storage.many import Bound
 from storage.outbox import NewJob
 
-_process, _requests = secrets.token_hex(8), itertools.count(1)
-
-
-def new_request_id() -> str:
-    """Nobody else's, and no secret."""
-    return f"{_process}{next(_requests):016x}"
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -40,7 +31,7 @@ class Caller:
     user_agent: str = ""
     locale: str = texts.DEFAULT_LOCALE
     cookies: Mapping[str, str] = field(default_factory=dict)
-    request_id: str = field(default_factory=new_request_id)
+    request_id: str = field(default_factory=next_id)
     job_id: int | None = None
 
     def ask_again(self) -> "Caller":
@@ -181,6 +172,10 @@ class Context:
         ended = tuple(session_ids)
         if ended:
             self.unit.say(Cut(user_id, ended))
+
+    def rewritten(self, user_id: int) -> None:
+        """What this person's log says is changed in this transaction."""
+        self.unit.say(Rewritten(user_id))
 
     async def throttle(self, rate: Rate, *key: str) -> None:
         """Count an attempt that attackers would repeat, over all instances.

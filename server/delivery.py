@@ -4,17 +4,20 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 import orjson
 
 from server import metrics
-from server.bus import Cut, Message, Notice
+from server.bus import Cut, Message, Notice, Rewritten
 from server.context import Context
 from server.contract import Namespace
 from server.feed import Feed, Follower, Start
 from server.log import get_logger
 from server.presence import Presence
+from server.recent import Recent
 from server.runtime import Runtime
 from server.tasks import end_tasks
 from server.together import Together
@@ -30,6 +33,10 @@ STREAMS_AT_ONCE = 1000
 MAX_REPLAY = 10_000
 CHECK_TAIL = 3.0
 CHECK_SESSIONS = 1.0
+LINGER = 60.0
+"""Seconds in which somebody may come back to what was told meanwhile."""
+
+MAX_GONE = 10_000
 OVERLAP = timedelta(seconds=10)
 """Ended sessions read again each time: a slow transaction commits late."""
 
@@ -50,6 +57,10 @@ class Delivery:
         self._ended_since: datetime | None = None
         self._transport: Transport | None = None
         self._presence = Presence(runtime, namespaces.values(), lambda one: one in self._sockets)
+        self._recent = Recent()
+        self._gone: dict[int, float] = {}
+        """Who left a moment ago, and until when they are waited for."""
+
         self._positions = Together(self._find_positions, STREAMS_AT_ONCE)
         self._pages = Together(self._read_pages, PAGES_AT_ONCE)
         self.epoch = ""
@@ -133,8 +144,14 @@ class Delivery:
         client.send(event_frame(client.namespace, READY, text, at=self._runtime.clock()))
 
     async def read(self, user_id: int, namespace: str, after: int) -> list[Notice]:
-        page = await self._pages.ask((user_id, namespace, after)) or []
         links, now = self._runtime.links, self._runtime.clock()
+        if self._runtime.bus.healthy and (known := self._recent.read((user_id, namespace), after)):
+            # Each is a packet already; only what has links must be made anew.
+            return [
+                one if (data := links.renew(one.data, now)) == one.data else replace(one, data=data)
+                for one in known
+            ]
+        page = await self._pages.ask((user_id, namespace, after)) or []
         return [
             Notice(e.user_id, e.namespace, e.event, links.renew(e.data, now), e.at, e.seq)
             for e in page
@@ -159,6 +176,19 @@ class Delivery:
         if not followers:
             spaces.pop(follower.namespace, None)
         if not spaces and self._followers.pop(user_id, None) is not None:
+            self._linger(user_id)
+
+    def _linger(self, user_id: int) -> None:
+        """Whoever has just gone may be back in a moment, and will want what came meanwhile."""
+        self._gone.pop(user_id, None)
+        self._gone[user_id] = monotonic() + LINGER
+        if len(self._gone) > MAX_GONE:
+            self._let_go(next(iter(self._gone)))
+
+    def _let_go(self, user_id: int) -> None:
+        del self._gone[user_id]
+        if user_id not in self._followers:
+            self._recent.forget(user_id)
             self._runtime.bus.unsubscribe(user_id)
 
     def count(self) -> None:
@@ -177,6 +207,10 @@ class Delivery:
             if isinstance(message, Cut):
                 self._cut(set(message.session_ids))
                 continue
+            if isinstance(message, Rewritten):
+                self._recent.forget(message.user_id)
+                continue
+            self._recent.note(message)
             spaces = self._followers.get(message.user_id)
             if not spaces:
                 continue
@@ -190,6 +224,7 @@ class Delivery:
                 metrics.delivery_lag.observe((now - at).total_seconds())
 
     def recovered(self) -> None:
+        self._recent.clear()
         self._check_now.set()
 
     def departed(self, user_ids: Collection[int]) -> None:
@@ -203,6 +238,8 @@ class Delivery:
     # -- What the database says, whatever became of the bus --
 
     async def _check_tails(self) -> None:
+        for user_id in [one for one, until in self._gone.items() if until < monotonic()]:
+            self._let_go(user_id)
         async with self._runtime.database.session(write=False) as db:
             epoch = await events.get_epoch(db)
             heads = await events.list_heads(db, list(self._followers))

@@ -101,7 +101,7 @@ class Feed:
                 return
             self._as_of[notice.event] = notice.as_of
         if self._started:
-            self._wire.post(_encode(notice), may_be_dropped=True)
+            self._wire.post(notice.frame or _encode(notice), may_be_dropped=True)
             self._delivery.told["signal"] += 1
 
     def behind(self, head: int) -> None:
@@ -110,7 +110,7 @@ class Feed:
             self._catch_up("tail", GAP_PATIENCE)
 
     def _send(self, notice: Notice, kind: str) -> None:
-        self._wire.post(_encode(notice))
+        self._wire.post(notice.frame or _encode(notice))
         self._last = notice.seq or self._last
         self._delivery.told[kind] += 1
 
@@ -167,8 +167,7 @@ class Feed:
 
 def _encode(notice: Notice) -> Frame:
     """As a packet; made once for all the sockets that hear it."""
-    if notice.frame is None:
-        notice.frame = event_frame(
-            notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq
-        )
+    notice.frame = event_frame(
+        notice.namespace, notice.event, notice.data, at=notice.at, seq=notice.seq
+    )
     return notice.frame

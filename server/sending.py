@@ -128,7 +128,7 @@ class Flowing:
 
     def put(self, frame: Frame) -> bool:
         transport = self._protocol.transport
-        if transport is None or transport.is_closing():
+        if transport is None:
             return True
         if transport.get_write_buffer_size() + self._size >= MAX_QUEUED:
             return False

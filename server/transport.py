@@ -18,7 +18,7 @@ from socketio.packet import (
 )
 
 from server import metrics
-from server.auth import Identity, new_id
+from server.auth import Identity, next_id
 from server.context import Caller
 from server.engine import Engine
 from server.errors import Error, Unauthenticated, Unavailable
@@ -72,7 +72,7 @@ class Client:
     def __init__(self, connection: "Connection", namespace: str, turns: Any) -> None:
         self.connection = connection
         self.namespace = namespace
-        self.sid = new_id()
+        self.sid = next_id()
         self.present = True
         self.turns = turns
 

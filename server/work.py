@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from server.bus import Cut, Message, Notice
+from server.bus import Message, Notice
 from server.outgoing import FollowUp, State
 from server.payload import Payload
 from server.runtime import Runtime
@@ -69,7 +69,7 @@ class Unit:
     def is_open(self) -> bool:
         return self._session is not None and self._session.in_transaction()
 
-    def say(self, message: Notice | Cut) -> None:
+    def say(self, message: Message) -> None:
         """Send this after the commit, unlogged."""
         self._messages.append(message)
 

@@ -51,6 +51,8 @@ class Copies:
                 (row, text) for row in rows if (text := self.redact_entry(row, gone)) != row.data
             ]
             await leaving.rewrite_logs(ctx.db, user_id, changed)
+            if changed:
+                ctx.rewritten(user_id)
             last = rows[-1] if len(rows) == CHUNK else None
             return Moved(len(changed), [last.namespace, last.seq] if last else None)
 

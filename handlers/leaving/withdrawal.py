@@ -56,6 +56,8 @@ async def _redact_log(ctx: Context, psychologist_id: int, gone: Gone) -> None:
         texts = [(row, _redact(PUSHES, (row.namespace, row.event), row.data, gone)) for row in rows]
         changed = [(row, text) for row, text in texts if text != row.data]
         await leaving.rewrite_logs(ctx.db, psychologist_id, changed)
+        if changed:
+            ctx.rewritten(psychologist_id)
         if len(rows) < CHUNK:
             break
         after = [rows[-1].namespace, rows[-1].seq]

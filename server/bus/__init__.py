@@ -35,7 +35,14 @@ class Cut:
     session_ids: tuple[int, ...]
 
 
-Message = Notice | Cut
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What one person was told is written anew: as it was, nobody may remember it."""
+
+    user_id: int
+
+
+Message = Notice | Cut | Rewritten
 
 
 class Listener(Protocol):

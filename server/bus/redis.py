@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from server import metrics
-from server.bus import Cut, Listener, Message, Notice
+from server.bus import Cut, Listener, Message, Notice, Rewritten
 from server.bus.seals import Seals
 from server.log import get_logger
 from server.payload import iso
@@ -317,6 +317,8 @@ async def _async(answer: Awaitable[Any] | Any) -> Any:
 
 
 def _encode(message: Message) -> bytes:
+    if isinstance(message, Rewritten):
+        return b"%d\nnull" % message.user_id
     if isinstance(message, Cut):
         return b"%d\n%s" % (message.user_id, orjson.dumps(list(message.session_ids)))
     head = (message.namespace, message.event, message.seq, iso(message.at), message.as_of)
@@ -326,6 +328,7 @@ def _encode(message: Message) -> bytes:
 def _decode(user_id: int, raw: bytes) -> Message:
     head, is_notice, data = raw.partition(b"\n")
     if not is_notice:
-        return Cut(user_id, tuple(orjson.loads(head)))
+        ended = orjson.loads(head)
+        return Rewritten(user_id) if ended is None else Cut(user_id, tuple(ended))
     namespace, event, seq, at, as_of = orjson.loads(head)
     return Notice(user_id, namespace, event, data.decode(), datetime.fromisoformat(at), seq, as_of)
