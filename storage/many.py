@@ -9,7 +9,7 @@ gets them as they are.
 import itertools
 import json
 from collections import namedtuple
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -107,11 +107,7 @@ class Many:
         return self._of_arrays
 
     def parameters(self, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
-        columns = zip(*rows, strict=True) if rows else itertools.repeat(())
-        return {
-            f"{self._name}_{name}": list(values)
-            for name, values in zip(self._columns, columns, strict=False)
-        }
+        return _turn(self._name, self._columns, rows)
 
     async def run_apart(
         self, db: AsyncSession, rows: Collection[Sequence[Any]], values: Mapping[str, Any]
@@ -166,11 +162,7 @@ class Insertion:
         return self._built
 
     def parameters(self, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
-        columns = zip(*rows, strict=True) if rows else itertools.repeat(())
-        return {
-            f"{self._name}_{name}": list(values)
-            for name, values in zip(self._columns, columns, strict=False)
-        }
+        return _turn(self._name, self._columns, rows)
 
     async def run_apart(
         self, db: AsyncSession, rows: Collection[Sequence[Any]], values: Mapping[str, Any]
@@ -193,6 +185,14 @@ def unnest(prefix: str, kinds: Mapping[str, TypeEngine[Any]]) -> sa.FromClause:
     ]
     columns = [sa.column(name, kind) for name, kind in kinds.items()]
     return sa.func.unnest(*arrays).table_valued(*columns, name=prefix).render_derived()
+
+
+def _turn(
+    prefix: str, names: Iterable[str], rows: Collection[Sequence[Any]]
+) -> dict[str, Sequence[Any]]:
+    """The columns of rows, as `unnest` wants them."""
+    columns = zip(*rows, strict=True) if rows else itertools.repeat(())
+    return {f"{prefix}_{name}": values for name, values in zip(names, columns, strict=False)}
 
 
 class _Spelled(sa.types.TypeDecorator[Sequence[Any]]):
