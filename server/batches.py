@@ -97,20 +97,22 @@ class Line:
         self._waiting.append(asker)
         enough = 1 if not self.running else self._event.batch // BESIDE
         if len(self._waiting) >= enough and len(self.running) < AT_ONCE:
-            task = asyncio.create_task(self._run())
-            self.running.add(task)
-            task.add_done_callback(self.running.discard)
+            self.running.add(asyncio.create_task(self._run()))
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.
         structlog.contextvars.clear_contextvars()
-        while askers := self._take():
-            names = {asker.name for asker in askers}
-            self._served |= names
-            try:
-                await self._serve(askers)
-            finally:
-                self._served -= names
+        try:
+            while askers := self._take():
+                names = {asker.name for asker in askers}
+                self._served |= names
+                try:
+                    await self._serve(askers)
+                finally:
+                    self._served -= names
+        finally:
+            # Without waiting: whoever asks from now on must begin another one.
+            self.running.difference_update({asyncio.current_task()})
 
     def _take(self) -> list[Asker]:
         """The next ones, but for those who are served just now; they keep their places."""

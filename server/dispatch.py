@@ -103,8 +103,11 @@ class Turns:
         """Somebody waits until none is."""
 
     def may_join(self, event: Event) -> bool:
-        """Neighbours of one batched event may run at once: a batch keeps their order."""
-        return event.batch > 0 and (self.unanswered == 0 or self.batched is event)
+        """Neighbours of one batched event may run at once: a batch keeps their order.
+
+        No more of them than it takes: the line is not one client's.
+        """
+        return self.unanswered < event.batch and self.batched in (event, None)
 
 
 class Turn:
@@ -288,7 +291,9 @@ class Dispatch:
         if not (turns.waiting and client.present):
             return False
         event = self._find_event(client, turns.waiting[0])
-        return turns.unanswered == 0 or (event is not None and turns.may_join(event))
+        if event is not None and event.batch:
+            return turns.may_join(event)
+        return turns.unanswered == 0
 
     async def _take_turns(self, client: Client) -> None:
         turns: Turns = client.turns
@@ -355,10 +360,11 @@ class Dispatch:
             client.connection.refuse("internal")
         turns.unanswered -= 1
         if turns.unanswered == 0:
+            turns.batched = None
             if turns.finished is not None:
                 turns.finished.set_result(None)
                 turns.finished = None
-            self._go_on(client)
+        self._go_on(client)
 
     async def renew(self, client: Client, ask: Ask) -> str:
         """Answer `token:refresh`."""
