@@ -11,6 +11,7 @@ from asyncpg import InterfaceError as DriverInterfaceError
 from asyncpg import InvalidCachedStatementError
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -33,6 +34,13 @@ _WORTH_A_RETRY = {"40P01", "40001", "23505"}
 """Deadlock, serialization failure, and a unique value that somebody else has just added."""
 
 _REFUSED_TO_WAIT = {"55P03", "57014", "25P03"}
+_LOST = (
+    DriverInterfaceError,
+    AsyncAdapt_asyncpg_dbapi.InterfaceError,
+    AsyncAdapt_asyncpg_dbapi.OperationalError,
+)
+"""What a connection that is gone says to whoever uses it without SQLAlchemy."""
+
 _PLAN_OUTDATED = "InvalidCachedStatementError"
 
 
@@ -160,7 +168,7 @@ def should_retry(error: Exception) -> bool:
 
 def is_unavailable(error: Exception) -> bool:
     """Whether the database could not be reached, or refused to wait any longer."""
-    if isinstance(error, PoolTimeout | ConnectionError | TimeoutError | DriverInterfaceError):
+    if isinstance(error, (PoolTimeout, ConnectionError, TimeoutError, *_LOST)):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

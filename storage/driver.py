@@ -50,12 +50,17 @@ async def fetch(
     connection = await db.connection()
     pooled: Any = await connection.get_raw_connection()
     adapted = pooled.dbapi_connection
-    if adapted._transaction is None:  # noqa: SLF001 - watched by test_driver.py
-        await adapted._start_transaction()  # noqa: SLF001
-    values = prepared.arrange(parameters)
-    engine = connection.sync_engine
-    for listen in engine.dispatch.before_cursor_execute:
-        # Whoever watches the engine sees these as well.
-        listen(connection.sync_connection, None, prepared.text, tuple(values), None, False)
-    records: Sequence[Any] = await pooled.driver_connection.fetch(prepared.text, *values)
+    try:
+        if adapted._transaction is None:  # noqa: SLF001 - watched by test_driver.py
+            await adapted._start_transaction()  # noqa: SLF001
+        values = prepared.arrange(parameters)
+        for listen in connection.sync_engine.dispatch.before_cursor_execute:
+            # Whoever watches the engine sees these as well.
+            listen(connection.sync_connection, None, prepared.text, tuple(values), None, False)
+        records: Sequence[Any] = await pooled.driver_connection.fetch(prepared.text, *values)
+    except Exception:
+        if pooled.driver_connection.is_closed():
+            # The pool must not lend it again.
+            await connection.invalidate()
+        raise
     return records

@@ -7,10 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select
 
-from handlers.chat.unread import settle_notifications
-from storage.outbox import Job
 from tests.client import PATIENCE, Client, Refused
 from tests.instance import Instance, Person
 
@@ -68,17 +65,6 @@ async def refusal(asking: Awaitable[Any]) -> str:
 async def fence(device: Client, namespace: str = "/chat") -> None:
     """Until the device has heard whatever was told before this moment on its instance."""
     await device.ask("unread:get", namespace=namespace)
-
-
-async def settled(server: Instance) -> None:
-    """Until the notifications of chats have followed all that was done before this moment."""
-
-    async def nothing_follows() -> bool:
-        async with server.runtime.database.session(write=False) as db:
-            left = select(func.count()).where(Job.job == settle_notifications.job.name)
-            return (await db.execute(left)).scalar_one() == 0
-
-    await eventually(nothing_follows)
 
 
 async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:

@@ -27,6 +27,7 @@ from tests.snapshots import (
     patients_snapshot,
     relations_snapshot,
 )
+from tests.stand_ins.waiting import settled
 from tests.talks import add_talk, start_talk
 from tests.test_snapshots import Watcher, connect, fence_in, make_world
 
@@ -70,6 +71,7 @@ async def test_who_stays_is_told_all_that_changes(server: Instance, seed: int, r
     world = await make_world(server, seed)
     for _ in range(60):
         await world.act()
+    await settled(server)
     leaver = getattr(world, role).pop()
     watchers = [Watcher(person, await connect(server, person)) for person in world.people]
     before = [await look(watcher) for watcher in watchers]
@@ -78,6 +80,7 @@ async def test_who_stays_is_told_all_that_changes(server: Instance, seed: int, r
     for _ in range(20):
         await world.act()
     await finish(server)
+    await settled(server)
 
     happened: set[str] = set()
     for watcher, snapshots in zip(watchers, before, strict=True):
@@ -96,6 +99,7 @@ async def test_who_was_away_gets_to_the_same_end(server: Instance) -> None:
     await server.ask(leaver, "/mood", "entry:add", {"score": 2, "note": "Before"})
     for text in ("One", "Two"):
         await talk.send(leaver, text)
+    await settled(server)
     device = await connect(server, psychologist)
     before = await look(Watcher(psychologist, device))
     heads = {
@@ -112,6 +116,7 @@ async def test_who_was_away_gets_to_the_same_end(server: Instance) -> None:
     await other.send(other.patient, "Still here")
 
     await erase(server, leaver)
+    await settled(server)
 
     after = await look(Watcher(psychologist, await connect(server, psychologist)))
     for place in PLACES:

@@ -7,7 +7,8 @@ from server import texts
 from storage.accounts import Role
 from tests.client import Client
 from tests.instance import Instance, Person
-from tests.talks import Talk, add_talk, fence, refusal, settled, start_talk
+from tests.stand_ins.waiting import settled
+from tests.talks import Talk, add_talk, fence, refusal, start_talk
 
 FEED = "/notifications"
 ENGLISH = "You have new messages."

@@ -19,8 +19,8 @@ from tests.conftest import StartInstance
 from tests.instance import Instance, Person
 from tests.snapshots import feed_snapshot, fold
 from tests.stand_ins.smtp import SmtpStandIn
-from tests.stand_ins.waiting import eventually, set_clock
-from tests.talks import settled, start_talk
+from tests.stand_ins.waiting import eventually, set_clock, settled
+from tests.talks import start_talk
 
 FEED = "/notifications"
 LATER = timedelta(minutes=6)

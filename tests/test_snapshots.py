@@ -18,6 +18,7 @@ from tests.snapshots import (
     fold,
     relations_snapshot,
 )
+from tests.stand_ins.waiting import settled
 from tests.talks import fence
 
 ACTIONS = 150
@@ -139,11 +140,13 @@ async def test_a_snapshot_and_what_is_told_make_the_next_snapshot(
     world = await make_world(server, seed)
     for _ in range(10):
         await world.act()
+    await settled(server)
     watchers = [Watcher(person, await connect(server, person)) for person in world.people]
     before = [await watcher.look() for watcher in watchers]
 
     for _ in range(ACTIONS):
         await world.act()
+    await settled(server)
 
     happened: set[str] = set()
     for watcher, snapshots in zip(watchers, before, strict=True):

@@ -12,7 +12,8 @@ from sqlalchemy import select
 from storage.chat import Member, Message
 from tests.client import Client, Refused
 from tests.instance import Instance, Person
-from tests.talks import Talk, fence, message, settled, start_talk
+from tests.stand_ins.waiting import settled
+from tests.talks import Talk, fence, message, start_talk
 
 DEVICES = 2
 FAR = 6

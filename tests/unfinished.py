@@ -22,8 +22,8 @@ from tests.instance import PASSWORD, Instance
 from tests.leavers import AWHILE, FOR_EVER, leave
 from tests.questionnaires import PHQ9, submit
 from tests.stand_ins.letters import ask_for_letter
-from tests.stand_ins.waiting import set_clock
-from tests.talks import Talk, settled, start_talk
+from tests.stand_ins.waiting import set_clock, settled
+from tests.talks import Talk, start_talk
 
 Arrange = Callable[[Instance], Awaitable[object]]
 

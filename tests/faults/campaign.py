@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.faults.checker import check
 from tests.faults.cluster import Cluster, write_lines
 from tests.faults.conductor import Conductor
-from tests.faults.database import read_database, read_heads
+from tests.faults.database import is_followed, read_database, read_heads
 from tests.faults.device import Calm, settle_all
 from tests.faults.network import Network
 from tests.faults.people import People
@@ -102,6 +102,8 @@ async def _settle(scene: Scene, patience: float) -> list[Finding]:
     try:
         async with asyncio.timeout(patience):
             await settle_all(scene.people.devices)
+            while not await is_followed(scene.cluster.postgres.url):  # noqa: ASYNC110 - as below
+                await asyncio.sleep(LOOK_EVERY)
             while await _list_behind(scene):  # noqa: ASYNC110 - the database tells nobody
                 await asyncio.sleep(LOOK_EVERY)
     except TimeoutError:

@@ -16,6 +16,8 @@ _HEADS = "SELECT user_id, namespace, seq, floor FROM heads"
 _LOG = "SELECT user_id, namespace, seq, event, data FROM event_log ORDER BY user_id, namespace, seq"
 _NOTES = "SELECT user_id, id, read_at IS NOT NULL AS read FROM notifications WHERE in_app"
 
+_FOLLOWING = "SELECT EXISTS (SELECT FROM outbox WHERE job = 'chat.settle_notifications')"
+
 
 async def read_heads(url: str) -> dict[tuple[int, str], int]:
     """Where every stream stands."""
@@ -25,6 +27,15 @@ async def read_heads(url: str) -> dict[tuple[int, str], int]:
     finally:
         await connection.close()
     return {(row["user_id"], row["namespace"]): row["seq"] for row in rows}
+
+
+async def is_followed(url: str) -> bool:
+    """Whether nothing more is to follow what was changed."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return not await connection.fetchval(_FOLLOWING)
+    finally:
+        await connection.close()
 
 
 async def read_database(url: str) -> Database:

@@ -5,7 +5,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from sqlalchemy import func, select
+
+from handlers.chat.unread import settle_notifications
 from jobs.scheduler import wake_overdue
+from storage.outbox import Job
 from tests.instance import Instance
 
 DEADLINE = 10.0
@@ -27,7 +31,19 @@ async def eventually(
         raise AssertionError(f"waited in vain for {what}") from None
 
 
+async def settled(server: Instance) -> None:
+    """Until the notifications of chats have followed all that was done before this moment."""
+
+    async def nothing_follows() -> bool:
+        async with server.runtime.database.session(write=False) as db:
+            left = select(func.count()).where(Job.job == settle_notifications.job.name)
+            return (await db.execute(left)).scalar_one() == 0
+
+    await eventually(nothing_follows, "notifications to follow their chats")
+
+
 async def set_clock(server: Instance, *, ahead: timedelta) -> None:
     """Let the server live in the future; jobs that fall due there are done at once."""
+    await settled(server)
     server.runtime.clock = lambda: datetime.now(UTC) + ahead
     await wake_overdue(server.runtime)
