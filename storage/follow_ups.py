@@ -21,18 +21,21 @@ def _revisions(given: FromClause) -> Any:
     return select(JOBS.c.key, JOBS.c.revision).join(given, _is_pending(given))
 
 
+def _lock(given: FromClause, which: ColumnElement[bool]) -> Any:
+    """Their ids; by key, as those who ask for jobs lock them too."""
+    pending = select(JOBS.c.id).join(given, and_(_is_pending(given), which))
+    return pending.order_by(JOBS.c.key).with_for_update(of=JOBS)
+
+
 def _forget(given: FromClause) -> Any:
-    done = select(JOBS.c.id).join(
-        given, and_(_is_pending(given), JOBS.c.revision == given.c.revision)
-    )
-    return delete(JOBS).where(JOBS.c.id.in_(done.order_by(JOBS.c.id).with_for_update(of=JOBS)))
+    return delete(JOBS).where(JOBS.c.id.in_(_lock(given, JOBS.c.revision == given.c.revision)))
 
 
 def _put_off(given: FromClause) -> Any:
     later = bindparam("later", type_=Moment())
     return (
         update(JOBS)
-        .where(_is_pending(given), JOBS.c.due_at < later)
+        .where(JOBS.c.id.in_(_lock(given, JOBS.c.due_at < later)))
         .values(due_at=later, wake_at=later)
     )
 
