@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import aiosqlite
 from asyncpg import InterfaceError as DriverInterfaceError
-from asyncpg import InvalidCachedStatementError
+from asyncpg import InternalClientError, InvalidCachedStatementError
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
@@ -36,6 +36,7 @@ _WORTH_A_RETRY = {"40P01", "40001", "23505"}
 _REFUSED_TO_WAIT = {"55P03", "57014", "25P03"}
 _LOST = (
     DriverInterfaceError,
+    InternalClientError,
     AsyncAdapt_asyncpg_dbapi.InterfaceError,
     AsyncAdapt_asyncpg_dbapi.OperationalError,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import sqlalchemy as sa
+from asyncpg import InternalClientError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 
@@ -58,8 +59,8 @@ async def fetch(
             # Whoever watches the engine sees these as well.
             listen(connection.sync_connection, None, prepared.text, tuple(values), None, False)
         records: Sequence[Any] = await pooled.driver_connection.fetch(prepared.text, *values)
-    except Exception:
-        if pooled.driver_connection.is_closed():
+    except Exception as error:
+        if pooled.driver_connection.is_closed() or isinstance(error, InternalClientError):
             # The pool must not lend it again.
             await connection.invalidate()
         raise
