@@ -11,13 +11,14 @@ from server.catalog import attach_documents
 from server.context import Context
 from server.contract import Namespace, by_name
 from server.delivery import Delivery
-from server.dispatch import Dispatch, Turns
+from server.dispatch import Dispatch
 from server.follow_ups import FollowUps
 from server.health import attach_health
 from server.http import MAX_BODY, Http, allow_origins, map_errors, name_request, tell_name
 from server.log import get_logger
 from server.runtime import Runtime
 from server.transport import Transport
+from server.turns import Turns
 
 log = get_logger(__name__)
 

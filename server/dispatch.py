@@ -50,6 +50,7 @@ from server.transport import (
     event_frame,
     refusal_frame,
 )
+from server.turns import Turns
 from storage.database import is_unavailable
 
 log = get_logger(__name__)
@@ -84,30 +85,6 @@ class RefreshToken(Payload):
     """A newer access token of the same sign-in."""
 
     token: Annotated[str, Bounds(max_length=4096)]
-
-
-class Turns:
-    """What one client asked and has not been answered yet, in its order."""
-
-    __slots__ = ("batched", "finished", "running", "unanswered", "waiting")
-
-    def __init__(self) -> None:
-        # Mostly empty, and there is one for each namespace of each client: a deque takes 600 bytes.
-        self.waiting: list[Ask] = []
-        self.running: asyncio.Task[None] | None = None
-        self.batched: Event | None = None
-        """Of which event so many are `unanswered` that stand in line for a batch."""
-
-        self.unanswered = 0
-        self.finished: asyncio.Future[None] | None = None
-        """Somebody waits until none is."""
-
-    def may_join(self, event: Event) -> bool:
-        """Neighbours of one batched event may run at once: a batch keeps their order.
-
-        No more of them than it takes: the line is not one client's.
-        """
-        return self.unanswered < event.batch and self.batched in (event, None)
 
 
 class Turn:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
+from server.follow_ups import LeftToWorkers
 from storage.accounts import Role
 from tests.conftest import StartInstance
 from tests.diaries import days_ago, start_diary
@@ -16,6 +17,7 @@ from tests.instance import Instance
 from tests.leavers import FOR_EVER, leave
 from tests.questionnaires import PHQ9, submit
 from tests.security.planted import plant
+from tests.stand_ins.waiting import settled
 from tests.talks import Talk, start_talk
 from tests.traces import (
     check_streams,
@@ -63,6 +65,9 @@ async def live(server: Instance, days: int) -> Talk:
         again = {"user_id": talk.patient.id, "client_ref": str(uuid4())}
         await server.ask(talk.psychologist, "/chat", "chat:open", again)
         await submit(server, talk.patient, PHQ9, [1] * 8 + [0])
+    # What follows messages is nobody's cost of leaving.
+    await settled(server)
+    server.runtime.follow_ups = LeftToWorkers()
     return talk
 
 

@@ -10,6 +10,7 @@ from server import calls
 from server.delivery import Delivery
 from server.log import get_logger
 from server.transport import Client, Connection
+from server.wire import Wire
 from tests.fuzz.fuzzer import Failure, find_flaw, fuzz
 from tests.fuzz.grammar import is_json, measure_depth, read_name
 from tests.fuzz.links import open_polling, open_socket, write_body
@@ -203,13 +204,13 @@ def log_an_error(patch: pytest.MonkeyPatch) -> None:
 
 
 def mix_up_messages(patch: pytest.MonkeyPatch) -> None:
-    send = Client.send
+    post = Wire.post
 
-    def send_twice(self: Client, frame: Any, **options: Any) -> None:
+    def post_twice(self: Wire, frame: Any, **options: Any) -> None:
         for _ in range(1 + ("message:created" in frame.text)):
-            send(self, frame, **options)
+            post(self, frame, **options)
 
-    patch.setattr(Client, "send", send_twice)
+    patch.setattr(Wire, "post", post_twice)
 
 
 @pytest.mark.parametrize(
