@@ -212,6 +212,8 @@ class _Spelled(sa.types.TypeDecorator[Sequence[Any]]):
 
 @lru_cache(maxsize=64)
 def _spell_moment(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise TypeError("a naive datetime cannot be stored")
     return moment.isoformat()
 
 
