@@ -17,7 +17,7 @@ CHATS, MEMBERS, MESSAGES = core(Chat), core(Member), core(Message)
 
 
 class NewMessage(NamedTuple):
-    """As `messages` gets it, but for what a new one has not."""
+    """As `messages` gets it; the last fields are as for every new one."""
 
     chat_id: int
     seq: int
@@ -81,17 +81,10 @@ def _move_members(places: FromClause) -> Any:
 
 _LOCK = Many(_lock, id=INT)
 _FIND_SENT = Many(_find_sent, sender_id=INT, ref=TEXT)
-_ADD = Insertion(
-    Message,
-    "chat_id",
-    "seq",
-    "sender_id",
-    "client_ref",
-    "request_hash",
-    "text",
-    "created_at",
-    "files",
-)
+_GIVEN = len(NewMessage._fields) - len(NewMessage._field_defaults)
+"""Columns that a new message has a value for; the rest are the table's defaults."""
+
+_ADD = Insertion(Message, *NewMessage._fields[:_GIVEN])
 _ATTACH = Insertion(Attachment, "chat_id", "seq", "place", "upload_id")
 _NOTE = Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at")
 _MOVE_ENDS = Many(_move_ends, id=INT, last_seq=INT)
@@ -255,7 +248,7 @@ def save_talks(talks: Iterable[Talk], now: datetime) -> list[Bound]:
         return []
     spoken = [talk for talk in changed if talk.messages]
     return [
-        Bound(_ADD, [message[:8] for talk in spoken for message in talk.messages]),
+        Bound(_ADD, [message[:_GIVEN] for talk in spoken for message in talk.messages]),
         Bound(_ATTACH, [row for talk in spoken for row in talk.attachments]),
         Bound(_NOTE, [row for talk in changed for row in talk.receipts]),
         Bound(_MOVE_ENDS, [(talk.id, talk.last_seq) for talk in spoken], {"now": now}),
