@@ -5,8 +5,6 @@ process that made the change does not wait for a worker, though: it does all tha
 one unit of work, and forgets the rows. Only what it dies over is left for the workers.
 """
 
-import asyncio
-import contextvars
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -15,6 +13,7 @@ from typing import Any, Protocol
 from server.log import get_logger
 from server.outgoing import FollowUp
 from server.payload import Payload
+from server.rounds import Rounds
 from storage import follow_ups as rows
 from storage.database import chunked
 
@@ -27,7 +26,6 @@ PATIENCE = timedelta(seconds=3)
 """How long the workers leave it to the process that made the change."""
 
 AT_ONCE = 100
-CLOSE_TIMEOUT = 1.0
 
 
 class Following(Protocol):
@@ -59,26 +57,20 @@ class FollowUps:
         """`open_context` makes the system's context, with a unit of work of its own."""
         self._open = open_context
         self._asked: dict[FollowUp[Any], dict[str, Payload]] = {}
-        self._running: asyncio.Task[None] | None = None
+        self._rounds = Rounds(lambda: bool(self._asked), self._do_asked, PAUSE)
 
     def ask(self, follow_up: FollowUp[Any], payloads: Mapping[str, Payload]) -> None:
         self._asked.setdefault(follow_up, {}).update(payloads)
-        if self._running is None:
-            # Nobody's request: it must not carry the id of the one that happened to start it.
-            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
+        self._rounds.begin()
 
     async def close(self) -> None:
-        if self._running is not None:
-            await asyncio.wait([self._running], timeout=CLOSE_TIMEOUT)
+        await self._rounds.close()
 
-    async def _run(self) -> None:
-        while self._asked:
-            asked, self._asked = self._asked, {}
-            for follow_up, payloads in asked.items():
-                for some in chunked(sorted(payloads.items()), AT_ONCE):
-                    await self._do(follow_up, dict(some))
-            await asyncio.sleep(PAUSE)
-        self._running = None
+    async def _do_asked(self) -> None:
+        asked, self._asked = self._asked, {}
+        for follow_up, payloads in asked.items():
+            for some in chunked(sorted(payloads.items()), AT_ONCE):
+                await self._do(follow_up, dict(some))
 
     async def _do(self, follow_up: FollowUp[Any], payloads: Mapping[str, Payload]) -> None:
         job = follow_up.job.name

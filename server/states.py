@@ -1,7 +1,5 @@
 """Values that people are told again whenever they change, read after the change is committed."""
 
-import asyncio
-import contextvars
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from server.bus import Bus, Notice
 from server.log import get_logger
 from server.outgoing import State
+from server.rounds import Rounds
 from storage import events
 from storage.database import Database, chunked
 
@@ -16,8 +15,6 @@ log = get_logger(__name__)
 
 PAUSE = 0.25
 """Seconds between two tellings: what changes many times meanwhile is read and told once."""
-
-CLOSE_TIMEOUT = 1.0
 
 
 class States:
@@ -33,28 +30,21 @@ class States:
         self._bus = bus
         self._clock = clock
         self._stale: dict[State[Any], set[int]] = {}
-        self._running: asyncio.Task[None] | None = None
+        self._rounds = Rounds(lambda: bool(self._stale), self._tell_stale, PAUSE)
 
     def tell(self, state: State[Any], user_ids: Collection[int]) -> None:
         """Tell these people soon; never waits, and a person waiting already is told once."""
         self._stale.setdefault(state, set()).update(user_ids)
-        if self._running is None:
-            # Nobody's request: it must not carry the id of the one that happened to start it.
-            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
+        self._rounds.begin()
 
     async def close(self) -> None:
-        if self._running is not None:
-            await asyncio.wait([self._running], timeout=CLOSE_TIMEOUT)
+        await self._rounds.close()
 
-    async def _run(self) -> None:
-        while self._stale:
-            stale, self._stale = self._stale, {}
-            for state, user_ids in stale.items():
-                for some in chunked(sorted(user_ids)):
-                    await self._read_and_tell(state, some)
-            # The first change is told at once, the next ones together.
-            await asyncio.sleep(PAUSE)
-        self._running = None
+    async def _tell_stale(self) -> None:
+        stale, self._stale = self._stale, {}
+        for state, user_ids in stale.items():
+            for some in chunked(sorted(user_ids)):
+                await self._read_and_tell(state, some)
 
     async def _read_and_tell(self, state: State[Any], user_ids: Collection[int]) -> None:
         try:
