@@ -8,8 +8,8 @@ from handlers import care
 from handlers.accounts import people
 from handlers.accounts.payloads import User
 from handlers.chat.conversations import open_chat
-from handlers.chat.messages import send_messages
 from handlers.chat.payloads import OpenChat, SendMessage
+from handlers.chat.sending import send_messages
 from handlers.mood.entries import add_entry
 from handlers.mood.payloads import AddEntry
 from server.auth import Identity

@@ -19,7 +19,7 @@ from server.runtime import Runtime
 from server.work import Unit
 from storage.audit import Deed
 from storage.events import Push as LoggedPush
-from storage.many import Bound
+from storage.many import Bound, Rows, carry_out_alone
 from storage.outbox import NewJob
 
 
@@ -112,6 +112,27 @@ class Context:
         """Write this with everything else at the end, in one round trip."""
         self.unit.changes.extend(changes)
 
+    @property
+    def may_write_alone(self) -> bool:
+        """Whether the database carries out in one statement what handlers write for it."""
+        return not self.runtime.database.is_sqlite
+
+    async def carry_out_alone(self, change: Bound) -> Rows:
+        """Carry out a statement as a transaction of its own: it stands, whatever comes after.
+
+        It stores its own pushes and jobs; they are told of, and expected, after it.
+
+        Raises: RuntimeError inside an open transaction, which it might wait for.
+        """
+        if self.unit.is_open:
+            raise RuntimeError("a unit of work is open: it may hold what this would wait for")
+        return await carry_out_alone(self.runtime.database.writer, change)
+
+    def tell_logged(self, push: Push[Value], data: Value, *, to: Iterable[tuple[int, int]]) -> None:
+        """Tell people what is logged already, for each under a seq."""
+        for user_id, seq in to:
+            self.unit.say(Notice(user_id, push.namespace, push.name, data.as_json, self.now, seq))
+
     def push(self, push: Push[Value], data: Value, *, to: Iterable[int]) -> None:
         """Tell people, reliably: logged in this transaction, delivered after it, replayed."""
         text = data.as_json
@@ -140,17 +161,8 @@ class Context:
 
         One that is pending takes the new payload and keeps its time, unless it is to `move`.
         """
-        self.unit.jobs.append(
-            NewJob(
-                job=job.name,
-                key=key,
-                queue=job.queue,
-                payload=payload.model_dump_json(),
-                request_id=self.caller.request_id,
-                due_at=self.now + delay,
-                move=move,
-            )
-        )
+        text = payload.model_dump_json()
+        self.unit.jobs.append(self._new_job(job, key, text, delay=delay, move=move))
 
     def follow(self, follow_up: FollowUp[Value], payload: Value, *, key: str) -> None:
         """Let this follow the change: at once after the commit, with all that others ask for.
@@ -158,7 +170,35 @@ class Context:
         What the process dies over, a worker does. There is at most one pending of a key.
         """
         self.enqueue(follow_up.job, payload, key=key, delay=self.runtime.follow_ups.patience)
+        self.expect(follow_up, payload, key=key)
+
+    def plan(self, follow_up: FollowUp[Any]) -> NewJob:
+        """The job of a follow-up, for a statement that gives it keys and payloads."""
+        patience = self.runtime.follow_ups.patience
+        return self._new_job(follow_up.job, None, "", delay=patience)
+
+    def expect(self, follow_up: FollowUp[Value], payload: Value, *, key: str) -> None:
+        """As `follow`, where a statement has stored the job."""
         self.unit.following.setdefault(follow_up, {})[key] = payload
+
+    def _new_job(
+        self,
+        job: Job[Any],
+        key: str | None,
+        payload: str,
+        *,
+        delay: timedelta,
+        move: bool = False,
+    ) -> NewJob:
+        return NewJob(
+            job=job.name,
+            key=key,
+            queue=job.queue,
+            payload=payload,
+            request_id=self.caller.request_id,
+            due_at=self.now + delay,
+            move=move,
+        )
 
     def cancel(self, job: Job[Any], *, key: str) -> None:
         """Do not do this after all; one that is running already goes on."""

@@ -1,4 +1,4 @@
-"""Statements that go to asyncpg as they are, within the transaction of a session.
+"""Statements that go to asyncpg as they are, in the transaction of a session or in one of their own.
 
 Two private names of SQLAlchemy's are used: its connection's transaction, and how it begins one.
 `tests/storage/test_driver.py` fails when they move.
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from asyncpg import InternalClientError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,40 @@ async def fetch(
     try:
         if adapted._transaction is None:  # noqa: SLF001 - watched by test_driver.py
             await adapted._start_transaction()  # noqa: SLF001
-        values = prepared.arrange(parameters)
-        for listen in connection.sync_engine.dispatch.before_cursor_execute:
-            # Whoever watches the engine sees these as well.
-            listen(connection.sync_connection, None, prepared.text, tuple(values), None, False)
-        records: Sequence[Any] = await pooled.driver_connection.fetch(prepared.text, *values)
+        return await _fetch(connection.sync_engine, pooled, prepared, parameters)
     except Exception as error:
-        if pooled.driver_connection.is_closed() or isinstance(error, InternalClientError):
-            # The pool must not lend it again.
+        if _is_lost(pooled, error):
             await connection.invalidate()
         raise
+
+
+async def fetch_alone(
+    engine: AsyncEngine, prepared: Prepared, parameters: Mapping[str, Any]
+) -> Sequence[Any]:
+    """The driver's records of a statement that is a transaction by itself: one round trip."""
+    pooled: Any = await engine.raw_connection()
+    try:
+        return await _fetch(engine.sync_engine, pooled, prepared, parameters)
+    except Exception as error:
+        if _is_lost(pooled, error):
+            pooled.invalidate()
+        raise
+    finally:
+        # No transaction was begun, so there is none to be waited for.
+        pooled.close()
+
+
+async def _fetch(
+    engine: sa.Engine, pooled: Any, prepared: Prepared, parameters: Mapping[str, Any]
+) -> Sequence[Any]:
+    values = prepared.arrange(parameters)
+    for listen in engine.dispatch.before_cursor_execute:
+        # Whoever watches the engine sees these as well.
+        listen(None, None, prepared.text, tuple(values), None, False)
+    records: Sequence[Any] = await pooled.driver_connection.fetch(prepared.text, *values)
     return records
+
+
+def _is_lost(pooled: Any, error: Exception) -> bool:
+    """Whether the pool must not lend this connection again."""
+    return pooled.driver_connection.is_closed() or isinstance(error, InternalClientError)

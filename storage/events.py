@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     FromClause,
     Index,
     String,
@@ -154,6 +155,33 @@ _POSITIONS = Many(_find_positions, user_id=INT, namespace=TEXT)
 _PAGES = Many(_read_pages, user_id=INT, namespace=TEXT, after=INT)
 
 
+def move_heads(counts: Any) -> Any:
+    """For PostgreSQL: move heads, each by how many pushes there are for it.
+
+    `counts` selects (user_id, namespace, number), ordered by the first two.
+    """
+    columns = ["user_id", "namespace", "seq"]
+    return _move_heads(
+        postgresql.insert(HEADS).from_select(columns, counts, include_defaults=False)
+    )
+
+
+def number_pushes(pushed: FromClause, moved: FromClause) -> Any:
+    """Each of the pushed with its seq, out of how many come after it in its stream (`behind`)."""
+    return select(pushed, (moved.c.seq - pushed.c.behind).label("at_seq")).join(
+        moved,
+        and_(moved.c.user_id == pushed.c.user_id, moved.c.namespace == pushed.c.namespace),
+    )
+
+
+def log_pushes(numbered: FromClause, event: ColumnElement[str], at: ColumnElement[Any]) -> Any:
+    """For PostgreSQL: store what `number_pushes` numbered."""
+    entries = select(
+        numbered.c.user_id, numbered.c.namespace, numbered.c.at_seq, event, numbered.c.data, at
+    )
+    return postgresql.insert(LOG).from_select(list(_ENTRY), entries, include_defaults=False)
+
+
 class _Append:
     """Numbers pushes and stores them; returns where the heads of their streams have got to."""
 
@@ -163,24 +191,9 @@ class _Append:
     def statement(self) -> Any:
         if self._built is None:
             moved = _MOVE_HEADS.statement().cte("moved")
-            pushed = unnest("pushed", _PUSHED)
-            numbered = select(
-                pushed.c.user_id,
-                pushed.c.namespace,
-                moved.c.seq - pushed.c.behind,
-                pushed.c.event,
-                pushed.c.data,
-                bindparam("at", type_=Moment()),
-            ).join(
-                moved,
-                and_(moved.c.user_id == pushed.c.user_id, moved.c.namespace == pushed.c.namespace),
-            )
-            log = (
-                postgresql.insert(LOG)
-                .from_select(list(_ENTRY), numbered, include_defaults=False)
-                .cte("log")
-            )
-            self._built = select(moved).add_cte(log)
+            numbered = number_pushes(unnest("pushed", _PUSHED), moved).subquery("numbered")
+            log = log_pushes(numbered, numbered.c.event, bindparam("at", type_=Moment()))
+            self._built = select(moved).add_cte(log.cte("log"))
         return self._built
 
     def parameters(self, rows: Collection[Push]) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.types import TypeEngine
 
-from storage.driver import Prepared, fetch
+from storage.driver import Prepared, fetch, fetch_alone
 from storage.schema import Moment, Table
 
 INT: TypeEngine[Any] = sa.BigInteger()
@@ -76,14 +76,19 @@ async def carry_out(db: AsyncSession, bound: Sequence[Bound]) -> list[Rows]:
         await db.flush()
     if not has_arrays(db):
         return [await one.part.run_apart(db, one.rows, one.values) for one in bound]
-    parts = tuple(one.part for one in bound)
-    together = _together.get(parts)
-    if together is None:
-        together = _together[parts] = _Together(parts, db.get_bind().dialect)
+    together = _join(tuple(one.part for one in bound), db.get_bind().dialect)
     parameters: dict[str, Any] = {}
     for one in bound:
         parameters.update(one.part.parameters(one.rows), **one.values)
     return together.sort(await fetch(db, together.prepared, parameters))
+
+
+async def carry_out_alone(engine: AsyncEngine, bound: Bound) -> Rows:
+    """Carry out a statement as a transaction of its own, in one round trip. Not for SQLite."""
+    together = _join((bound.part,), engine.dialect)
+    parameters = {**bound.part.parameters(bound.rows), **bound.values}
+    (rows,) = together.sort(await fetch_alone(engine, together.prepared, parameters))
+    return rows
 
 
 class Many:
@@ -297,6 +302,12 @@ def _name_rows(names: tuple[str, ...]) -> Callable[[Any], Any]:
 
 
 _together: dict[tuple[Part, ...], _Together] = {}
+
+
+def _join(parts: tuple[Part, ...], dialect: sa.Dialect) -> _Together:
+    if parts not in _together:
+        _together[parts] = _Together(parts, dialect)
+    return _together[parts]
 
 
 async def _execute(db: AsyncSession, statement: Any, parameters: Mapping[str, Any]) -> Rows:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -101,6 +102,17 @@ def _settle(added: Any, *, move: bool) -> Any:
 
 
 _COLUMNS = ("job", "key", "queue", "payload", "request_id", "due_at", "wake_at")
+
+
+def keep_jobs(rows: Any) -> Any:
+    """For PostgreSQL: store jobs as `add_jobs` does those that are not to move.
+
+    `rows` selects their columns, as they stand in `_COLUMNS`, ordered by (job, key).
+    """
+    chosen = postgresql.insert(JOBS).from_select(list(_COLUMNS), rows, include_defaults=False)
+    return _settle(chosen, move=False)
+
+
 _KEEP = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=False))
 _MOVE = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=True))
 

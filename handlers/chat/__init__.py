@@ -1,6 +1,6 @@
 """Chat: conversations between a psychologist and a patient."""
 
-from handlers.chat import conversations, markers, messages, presence, takeout, unread
+from handlers.chat import conversations, markers, messages, presence, sending, takeout, unread
 from handlers.chat.conversations import close_chat
 from handlers.chat.declared import CARE, chat
 
@@ -12,6 +12,7 @@ __all__ = [
     "markers",
     "messages",
     "presence",
+    "sending",
     "takeout",
     "unread",
 ]

@@ -1,112 +1,27 @@
-"""Messages: writing, changing and looking back at them."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from uuid import UUID
+"""Messages that are there: changing them, and looking back at them."""
 
 from handlers.chat.conversations import access_chat, lock_open_chat
 from handlers.chat.declared import (
     CARE,
     RATE,
     chat,
-    message_created,
     message_deleted,
     message_edited,
 )
-from handlers.chat.describing import describe_messages, list_files
+from handlers.chat.describing import describe_messages
 from handlers.chat.payloads import (
     DeleteMessage,
     EditMessage,
     History,
     ListMessages,
     Message,
-    SendMessage,
 )
 from handlers.chat.unread import tell_unread
-from handlers.uploads import Purpose, Upload, attach, discard
+from handlers.uploads import discard
 from server.context import Context
-from server.contract import Asked
-from server.errors import ChatClosed, Conflict, Error, Forbidden, Gone, Invalid, NotFound
+from server.errors import Forbidden, Gone, Invalid, NotFound
 from storage import chat as chats
-from storage.chat import ChatStatus, Reached, Talk
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A message of this batch, as its sender is answered."""
-
-    request_hash: str
-    message: Message
-
-
-Sent = dict[tuple[int, UUID], chats.Message | Told]
-
-
-@chat.on("message:send", roles=CARE, rate=RATE, batch=64)
-async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:
-    """Store a message and deliver it to every device of both people in the chat.
-
-    Raises: invalid, not_found, chat_closed, conflict.
-    """
-    talks, before = await chats.lock_for_messages(
-        ctx.db,
-        {ask.request.chat_id for ask in asked},
-        [(ask.user.id, ask.request.client_ref) for ask in asked],
-    )
-    sent: Sent = {**before}
-    answers = [await _send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
-    ctx.write(chats.save_talks(talks.values(), ctx.now))
-    tell_unread(ctx, talks.values())
-    return answers
-
-
-async def _send(
-    ctx: Context, talk: Talk | None, sent: Sent, ask: Asked[SendMessage]
-) -> Message | Error:
-    user_id, request = ask.user.id, ask.request
-    if before := sent.get((user_id, request.client_ref)):
-        return await _answer_again(ctx, before, request)
-    if talk is None or user_id not in talk.members:
-        return NotFound()
-    if talk.status != ChatStatus.OPEN:
-        return ChatClosed()
-    try:
-        files = await _attach(ctx, ask)
-    except Invalid as error:
-        return error
-    row = chats.add_message(
-        talk,
-        user_id,
-        text=request.text,
-        client_ref=request.client_ref,
-        request_hash=request.digest(),
-        upload_ids=request.upload_ids,
-        now=ctx.now,
-    )
-    message = Message.of(row, Reached(), files)
-    sent[user_id, request.client_ref] = Told(row.request_hash, message)
-    ctx.push(message_created, message, to=talk.member_ids)
-    return message
-
-
-async def _answer_again(
-    ctx: Context, before: chats.Message | Told, request: SendMessage
-) -> Message | Error:
-    if before.request_hash != request.digest():
-        return Conflict()
-    if isinstance(before, Told):
-        return before.message
-    (files,) = await list_files(ctx, [before])
-    return Message.as_sent(before, request.text, files)
-
-
-async def _attach(ctx: Context, ask: Asked[SendMessage]) -> list[Upload]:
-    if not ask.request.upload_ids:
-        return []
-    rows = await attach(
-        ctx, ask.user.id, ask.request.upload_ids, Purpose.MESSAGE, field="upload_ids"
-    )
-    return [Upload.of(row, ctx.link) for row in rows]
+from storage.chat import Talk
 
 
 @chat.on("message:edit", roles=CARE, rate=RATE)

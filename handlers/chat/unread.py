@@ -41,15 +41,19 @@ async def unread_changed(db: AsyncSession, user_ids: Collection[int]) -> dict[in
 
 def tell_unread(ctx: Context, talks: Iterable[Talk]) -> None:
     """After counters changed: tell their people, and let the chats' notifications follow."""
-    changed = set()
     for talk in talks:
         moved = [one.user_id for one in talk.members.values() if one.unread != one.unread_before]
         if moved:
-            changed.update(moved)
+            ctx.refresh(unread_changed, of=moved)
             about = SettleChat(chat_id=talk.id, user_ids=talk.member_ids)
             ctx.follow(settle_notifications, about, key=str(talk.id))
-    if changed:
-        ctx.refresh(unread_changed, of=changed)
+
+
+def tell_sent(ctx: Context, chat_id: int, user_ids: list[int]) -> None:
+    """The same after a message whose statement stored what is to follow."""
+    ctx.refresh(unread_changed, of=user_ids)
+    about = SettleChat(chat_id=chat_id, user_ids=user_ids)
+    ctx.expect(settle_notifications, about, key=str(chat_id))
 
 
 @chat.follow_up("chat.settle_notifications", SettleChat)

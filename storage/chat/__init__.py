@@ -19,6 +19,7 @@ from storage.chat.reading import (
     list_views,
     list_views_after,
 )
+from storage.chat.sending import Draft, Sent, send
 from storage.chat.tables import (
     Attachment,
     Chat,
@@ -47,6 +48,7 @@ __all__ = [
     "Attachment",
     "Chat",
     "ChatStatus",
+    "Draft",
     "Marker",
     "Member",
     "Message",
@@ -55,6 +57,7 @@ __all__ = [
     "Reached",
     "Receipt",
     "Receipts",
+    "Sent",
     "Standing",
     "Talk",
     "View",
@@ -82,4 +85,5 @@ __all__ = [
     "mark_read",
     "open_chat",
     "save_talks",
+    "send",
 ]

@@ -1,0 +1,168 @@
+"""Sending messages: nearly always in one statement, step by step where something is to be looked at."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from handlers.chat.declared import CARE, RATE, chat, message_created
+from handlers.chat.describing import list_files
+from handlers.chat.payloads import Message, SendMessage
+from handlers.chat.unread import settle_notifications, tell_sent, tell_unread
+from handlers.uploads import Purpose, Upload, attach
+from server.context import Context
+from server.contract import Asked
+from server.errors import ChatClosed, Conflict, Error, Invalid, NotFound
+from storage import chat as chats
+from storage.chat import ChatStatus, Draft, NewMessage, Reached, Talk
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message of this batch, as its sender is answered."""
+
+    request_hash: str
+    message: Message
+
+
+Sent = dict[tuple[int, UUID], chats.Message | Told]
+
+
+@chat.on("message:send", roles=CARE, rate=RATE, batch=64)
+async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:
+    """Store a message and deliver it to every device of both people in the chat.
+
+    Raises: invalid, not_found, chat_closed, conflict.
+    """
+    answers = await _send_at_once(ctx, asked) if _are_plain(ctx, asked) else {}
+    if left := [ask for place, ask in enumerate(asked) if place not in answers]:
+        async with ctx.work() as apart:
+            others = iter(await send_in_steps(apart, left))
+    return [answers[place] if place in answers else next(others) for place, _ in enumerate(asked)]
+
+
+def _are_plain(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> bool:
+    """All of them, for nobody's messages may overtake each other."""
+    refs = {(ask.user.id, ask.request.client_ref) for ask in asked}
+    has_files = any(ask.request.upload_ids for ask in asked)
+    return ctx.may_write_alone and len(refs) == len(asked) and not has_files
+
+
+async def _send_at_once(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> dict[int, Message]:
+    """The messages by their places; one that is missing was not as plain as it looked."""
+    async with ctx.work() as own:
+        rows = [_write(ask, own.now) for ask in asked]
+        sent = await own.carry_out_alone(
+            chats.send(
+                [
+                    Draft.of(place, row, *_describe_around_seq(row))
+                    for place, row in enumerate(rows)
+                ],
+                namespace=message_created.namespace,
+                event=message_created.name,
+                then=own.plan(settle_notifications),
+                now=own.now,
+            )
+        )
+        told = defaultdict[int, list[tuple[int, int]]](list)
+        seqs = {}
+        for place, seq, user_id, at_seq in sent:
+            seqs[place] = seq
+            told[place].append((user_id, at_seq))
+        answers = {
+            place: _describe(rows[place]._replace(seq=seqs[place])) for place in sorted(seqs)
+        }
+        for place, message in answers.items():
+            own.tell_logged(message_created, message, to=told[place])
+            both = sorted(user_id for user_id, _ in told[place])
+            tell_sent(own, message.chat_id, both)
+    return answers
+
+
+def _write(ask: Asked[SendMessage], now: datetime) -> NewMessage:
+    """The message as it will be stored, but for its seq."""
+    request = ask.request
+    return NewMessage(
+        chat_id=request.chat_id,
+        seq=0,
+        sender_id=ask.user.id,
+        client_ref=request.client_ref,
+        request_hash=request.digest(),
+        text=request.text,
+        created_at=now,
+        files=0,
+    )
+
+
+def _describe(row: NewMessage) -> Message:
+    return Message.of(row, Reached(), [])
+
+
+def _describe_around_seq(row: NewMessage) -> tuple[str, str]:
+    """Its JSON before and after its seq, which only the database knows."""
+    before, seq, after = _describe(row).as_json.partition('"seq":0')
+    return before + seq[:-1], after
+
+
+async def send_in_steps(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:
+    """Whatever they are: with files, sent before, or not to be sent at all."""
+    talks, before = await chats.lock_for_messages(
+        ctx.db,
+        {ask.request.chat_id for ask in asked},
+        [(ask.user.id, ask.request.client_ref) for ask in asked],
+    )
+    sent: Sent = {**before}
+    answers = [await _send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
+    ctx.write(chats.save_talks(talks.values(), ctx.now))
+    tell_unread(ctx, talks.values())
+    return answers
+
+
+async def _send(
+    ctx: Context, talk: Talk | None, sent: Sent, ask: Asked[SendMessage]
+) -> Message | Error:
+    user_id, request = ask.user.id, ask.request
+    if before := sent.get((user_id, request.client_ref)):
+        return await _answer_again(ctx, before, request)
+    if talk is None or user_id not in talk.members:
+        return NotFound()
+    if talk.status != ChatStatus.OPEN:
+        return ChatClosed()
+    try:
+        files = await _attach(ctx, ask)
+    except Invalid as error:
+        return error
+    row = chats.add_message(
+        talk,
+        user_id,
+        text=request.text,
+        client_ref=request.client_ref,
+        request_hash=request.digest(),
+        upload_ids=request.upload_ids,
+        now=ctx.now,
+    )
+    message = Message.of(row, Reached(), files)
+    sent[user_id, request.client_ref] = Told(row.request_hash, message)
+    ctx.push(message_created, message, to=talk.member_ids)
+    return message
+
+
+async def _answer_again(
+    ctx: Context, before: chats.Message | Told, request: SendMessage
+) -> Message | Error:
+    if before.request_hash != request.digest():
+        return Conflict()
+    if isinstance(before, Told):
+        return before.message
+    (files,) = await list_files(ctx, [before])
+    return Message.as_sent(before, request.text, files)
+
+
+async def _attach(ctx: Context, ask: Asked[SendMessage]) -> list[Upload]:
+    if not ask.request.upload_ids:
+        return []
+    rows = await attach(
+        ctx, ask.user.id, ask.request.upload_ids, Purpose.MESSAGE, field="upload_ids"
+    )
+    return [Upload.of(row, ctx.link) for row in rows]
