@@ -144,6 +144,8 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
             # Where PostgreSQL does not even say that it gave up.
             "command_timeout": STATEMENT_TIMEOUT / 1000 + 1,
             "server_settings": {
+                # Each query has its index. A plan that was made while a table was small is kept.
+                "enable_seqscan": "off",
                 "lock_timeout": str(STATEMENT_TIMEOUT - 1000),
                 "statement_timeout": str(STATEMENT_TIMEOUT),
                 "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT),

@@ -1,6 +1,5 @@
 """Sending messages: nearly always in one statement, step by step where something is to be looked at."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from server.context import Context
 from server.contract import Asked
 from server.errors import ChatClosed, Conflict, Error, Invalid, NotFound
 from storage import chat as chats
-from storage.chat import ChatStatus, Draft, NewMessage, Reached, Talk
+from storage.chat import ChatStatus, Draft, Reached, Talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,14 @@ def _are_plain(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> bool:
 
 async def _send_at_once(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> dict[int, Message]:
     """The messages by their places; one that is missing was not as plain as it looked."""
+    sent = {}
     async with ctx.work() as own:
-        rows = [_write(ask, own.now) for ask in asked]
-        sent = await own.carry_out_alone(
+        drafts = [_draft(ask, own.now) for ask in asked]
+        rows = await own.carry_out_alone(
             chats.send(
                 [
-                    Draft.of(place, row, *_describe_around_seq(row))
-                    for place, row in enumerate(rows)
+                    _as_row(place, ask.request, draft)
+                    for place, (ask, draft) in enumerate(zip(asked, drafts, strict=True))
                 ],
                 namespace=message_created.namespace,
                 event=message_created.name,
@@ -65,44 +65,35 @@ async def _send_at_once(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> di
                 now=own.now,
             )
         )
-        told = defaultdict[int, list[tuple[int, int]]](list)
-        seqs = {}
-        for place, seq, user_id, at_seq in sent:
-            seqs[place] = seq
-            told[place].append((user_id, at_seq))
-        answers = {
-            place: _describe(rows[place]._replace(seq=seqs[place])) for place in sorted(seqs)
-        }
-        for place, message in answers.items():
-            own.tell_logged(message_created, message, to=told[place])
-            both = sorted(user_id for user_id, _ in told[place])
-            tell_sent(own, message.chat_id, both)
-    return answers
+        for one, other in zip(rows[::2], rows[1::2], strict=True):
+            sent[one.place] = message = drafts[one.place].numbered(one.seq)
+            both = [(one.user_id, one.at_seq), (other.user_id, other.at_seq)]
+            own.tell_logged(message_created, message, to=both)
+            tell_sent(own, message.chat_id, [one.user_id, other.user_id])
+    return sent
 
 
-def _write(ask: Asked[SendMessage], now: datetime) -> NewMessage:
-    """The message as it will be stored, but for its seq."""
-    request = ask.request
-    return NewMessage(
-        chat_id=request.chat_id,
+def _draft(ask: Asked[SendMessage], now: datetime) -> Message:
+    """The message as it will be but for its seq, which only the database knows."""
+    return Message(
+        chat_id=ask.request.chat_id,
         seq=0,
         sender_id=ask.user.id,
-        client_ref=request.client_ref,
-        request_hash=request.digest(),
-        text=request.text,
+        client_ref=ask.request.client_ref,
+        text=ask.request.text,
+        attachments=[],
         created_at=now,
-        files=0,
+        delivered_at=None,
+        read_at=None,
+        edited_at=None,
+        deleted=False,
     )
 
 
-def _describe(row: NewMessage) -> Message:
-    return Message.of(row, Reached(), [])
-
-
-def _describe_around_seq(row: NewMessage) -> tuple[str, str]:
-    """Its JSON before and after its seq, which only the database knows."""
-    before, seq, after = _describe(row).as_json.partition('"seq":0')
-    return before + seq[:-1], after
+def _as_row(place: int, request: SendMessage, draft: Message) -> Draft:
+    ref, around = draft.client_ref.hex, draft.around_seq
+    digest = request.digest()
+    return Draft(place, draft.chat_id, draft.sender_id, ref, digest, draft.text, *around)
 
 
 async def send_in_steps(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:

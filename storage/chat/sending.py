@@ -31,7 +31,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
-from storage.chat.talks import NewMessage
 from storage.events import log_pushes, move_heads, number_pushes
 from storage.many import INT, TEXT, Bound, Many, core
 from storage.outbox import NewJob, keep_jobs
@@ -52,19 +51,6 @@ class Draft(NamedTuple):
     before: str
     after: str
 
-    @classmethod
-    def of(cls, place: int, message: NewMessage, before: str, after: str) -> "Draft":
-        return cls(
-            place,
-            message.chat_id,
-            message.sender_id,
-            message.client_ref.hex,
-            message.request_hash,
-            message.text,
-            before,
-            after,
-        )
-
 
 class Sent(NamedTuple):
     """A message that was sent, for one of the two whom it was logged for."""
@@ -79,7 +65,7 @@ class Sent(NamedTuple):
 def send(
     drafts: Sequence[Draft], *, namespace: str, event: str, then: NewJob, now: datetime
 ) -> Bound:
-    """What sends those of the drafts that are plain; returns `Sent`, twice for each of them.
+    """What sends those of the drafts that are plain; returns `Sent`, a pair for each, in their order.
 
     No two drafts may have a sender and a `ref` in common. Both people are told of each message by
     an entry of the event log, and the job `then` is stored for every chat: its key is the chat's id,
@@ -109,7 +95,8 @@ def _build(rows: FromClause) -> Any:
     stored = select(func.count().label("jobs")).select_from(jobs).cte("stored")
     moved = move_heads(_count_told(told, stored)).cte("moved")
     numbered = number_pushes(told, moved).cte("numbered")
-    return select(numbered.c.place, numbered.c.seq, numbered.c.user_id, numbered.c.at_seq).add_cte(
+    told_of = select(numbered.c.place, numbered.c.seq, numbered.c.user_id, numbered.c.at_seq)
+    return told_of.order_by(numbered.c.place, numbered.c.user_id).add_cte(
         _add(given).cte("added"),
         _note(given).cte("noted"),
         _move_chats(ends).cte("chats_moved"),

@@ -12,7 +12,6 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
-from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.schema import NEVER_REUSED, Key, Number, Table, UserId, UserKey, big_integer
@@ -55,15 +54,8 @@ class Member(Table):
     """
 
     __tablename__ = "chat_members"
-    __table_args__ = (
-        Index("ix_chat_members_user_id", "user_id", "chat_id"),
-        Index(
-            "ix_chat_members_unread",
-            "user_id",
-            postgresql_where=sql("unread > 0"),
-            sqlite_where=sql("unread > 0"),
-        ),
-    )
+    # None over what moves with every message: a row without is replaced within its page.
+    __table_args__ = (Index("ix_chat_members_user_id", "user_id", "chat_id"),)
 
     chat_id: Mapped[int] = mapped_column(
         big_integer, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True
