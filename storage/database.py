@@ -139,6 +139,8 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,
+        # The one that was used last has the plans, and its process the caches.
+        pool_use_lifo=True,
         connect_args={
             "timeout": POOL_TIMEOUT,
             # Where PostgreSQL does not even say that it gave up.
