@@ -131,6 +131,8 @@ class Ours:
             self._cluster.scheduler,
         ):
             await process.kill()
+        # What these left undone is not for those of the next round to do.
+        await self._execute("DELETE FROM outbox")
 
     @property
     def server_ids(self) -> list[int]:

@@ -13,7 +13,7 @@ from storage.database import Database, chunked
 
 log = get_logger(__name__)
 
-PAUSE = 0.25
+PAUSE = 0.5
 """Seconds between two tellings: what changes many times meanwhile is read and told once."""
 
 

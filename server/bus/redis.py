@@ -47,6 +47,8 @@ class RedisBus:
     Passing over what is for others costs less than a microsecond, where a channel for each person
     costs every message a publish of its own and every join a round trip. Nothing here is relied
     on: a lost message is found in the log.
+
+    An instance that nobody else heard says nothing more until another one says that it has come.
     """
 
     def __init__(self, url: str, deployment: str, seals: Seals, address: str = "") -> None:
@@ -66,6 +68,9 @@ class RedisBus:
         self._outgoing: deque[Message] = deque(maxlen=OUTGOING)
         self._published = asyncio.Event()
         self._present: set[int] = set()
+        self._is_alone = False
+        self._others_heard = 0
+        self._must_greet = False
 
     async def start(self, listener: Listener | None = None) -> None:
         self._listener = listener
@@ -96,6 +101,8 @@ class RedisBus:
         # People on this instance do not wait for Redis, nor miss anything when it is away.
         if self._listener is not None:
             self._listener.receive([one for one in messages if one.user_id in self._wanted])
+        if self._is_alone:
+            return
         if (lost := len(self._outgoing) + len(messages) - OUTGOING) > 0:
             metrics.bus_lost.inc(min(lost, len(messages)))
         self._outgoing.extend(messages)
@@ -200,7 +207,10 @@ class RedisBus:
             self._enrol(pipe, self._present)
             await pipe.execute()
         known = await _async(self._redis.smembers(self._key("instances")))
-        for dead in known - await self._find_alive(known):
+        alive_now = await self._find_alive(known)
+        if alive_now - {self.name.encode()}:
+            self._note_others()
+        for dead in known - alive_now:
             self._peers.pop(dead.decode(), None)
             await self._retire(dead.decode())
 
@@ -226,21 +236,39 @@ class RedisBus:
         while True:
             await self._published.wait()
             self._published.clear()
+            others_heard = self._others_heard
             messages = [_encode(message) for message in self._outgoing]
             self._outgoing.clear()
-            pipe = self._redis.pipeline(transaction=False)
-            for some in chunked(messages, BUNDLE):
-                content = _SEPARATOR.join([self.name.encode(), *some])
-                pipe.publish(self._channel, self._seals.seal(self._channel, content))
-            sent = True
+            bundles = chunked(messages, BUNDLE)
+            if self._must_greet and not bundles:
+                bundles = [[]]
+            self._must_greet = False
             try:
-                await pipe.execute()
+                listeners = [await self._publish_bundle(some) for some in bundles]
             except (RedisError, OSError) as error:
-                sent = False
+                metrics.bus_lost.inc(len(messages))
                 log.warning("bus.publish_failed", error=type(error).__name__)
-            (metrics.bus_published if sent else metrics.bus_lost).inc(len(messages))
+                self.healthy = self.healthy and self._listener is not None
+                continue
+            metrics.bus_published.inc(len(messages))
             if self._listener is None:
-                self.healthy = sent
+                self.healthy = True
+            elif self.healthy and self._others_heard == others_heard:
+                # Whoever comes after this is heard: we listen.
+                self._is_alone = listeners == [1] * len(listeners)
+
+    async def _publish_bundle(self, messages: Sequence[bytes]) -> int:
+        """How many there are who heard it."""
+        content = _SEPARATOR.join([self.name.encode(), *messages])
+        listeners: int = await self._redis.publish(
+            self._channel, self._seals.seal(self._channel, content)
+        )
+        return listeners
+
+    def _note_others(self) -> None:
+        """Others are there, or may be."""
+        self._others_heard += 1
+        self._is_alone = False
 
     # -- Receiving --
 
@@ -277,6 +305,9 @@ class RedisBus:
             return
         if raw["type"] == "subscribe":
             self.healthy = True
+            self._note_others()
+            self._must_greet = True
+            self._published.set()
             self._listener.recovered()
         elif raw["type"] == "message":
             content = self._seals.open(self._channel, raw["data"])
@@ -285,6 +316,7 @@ class RedisBus:
                 return
             name, *parts = content.split(_SEPARATOR)
             if name != self.name.encode():
+                self._note_others()
                 self._hear(self._listener, parts)
 
     def _hear(self, listener: Listener, parts: Sequence[bytes]) -> None:

@@ -226,7 +226,7 @@ async def test_an_exhausted_pool_is_seen_and_does_not_hold_up_the_scrape(
     pool = kernel.runtime.database.pools[name]
     await scrape(kernel.url)
     async with AsyncExitStack() as stack:
-        while pool.checkedout() < pool.size():
+        for _ in range(pool.size()):
             db = await stack.enter_async_context(kernel.runtime.database.session(write=False))
             await db.execute(text("SELECT 1"))
         begun = time.monotonic()
@@ -243,7 +243,7 @@ async def test_an_exhausted_pool_is_seen_and_does_not_hold_up_the_scrape(
 async def test_tasks_that_wait_for_a_connection_are_counted(kernel: Instance) -> None:
     pool = kernel.runtime.database.pools["writer"]
     async with AsyncExitStack() as stack:
-        while pool.checkedout() < pool.size():
+        for _ in range(pool.size()):
             db = await stack.enter_async_context(kernel.runtime.database.session(write=True))
             await db.execute(text("SELECT 1"))
         waiting = asyncio.create_task(kernel.add_person())
