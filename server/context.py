@@ -15,6 +15,7 @@ from server.cache import Cache
 from server.errors import Unauthenticated
 from server.limits import Rate
 from server.outgoing import FollowUp, Job, Push, Signal, State, Value
+from server.payload import Written
 from server.runtime import Runtime
 from server.work import Unit
 from storage.audit import Deed
@@ -23,7 +24,7 @@ from storage.many import Bound, Rows, carry_out_alone
 from storage.outbox import NewJob
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """Where a request comes from, as plain values; a job has no address, but an id."""
 
@@ -128,10 +129,13 @@ class Context:
             raise RuntimeError("a unit of work is open: it may hold what this would wait for")
         return await carry_out_alone(self.runtime.database.writer, change)
 
-    def tell_logged(self, push: Push[Value], data: Value, *, to: Iterable[tuple[int, int]]) -> None:
+    def tell_logged(
+        self, push: Push[Value], data: Written[Value], *, to: Iterable[tuple[int, int]]
+    ) -> None:
         """Tell people what is logged already, for each under a seq."""
+        text = data.as_json
         for user_id, seq in to:
-            self.unit.say(Notice(user_id, push.namespace, push.name, data.as_json, self.now, seq))
+            self.unit.say(Notice(user_id, push.namespace, push.name, text, self.now, seq))
 
     def push(self, push: Push[Value], data: Value, *, to: Iterable[int]) -> None:
         """Tell people, reliably: logged in this transaction, delivered after it, replayed."""

@@ -15,7 +15,7 @@ from server.context import Context
 from server.errors import Error
 from server.limits import Rate
 from server.outgoing import JOB_TIMEOUT, FollowUp, Job, Push, Queue, Signal, State
-from server.payload import Change, Payload
+from server.payload import Change, Payload, Written
 from server.portions import Portion
 from server.runtime import Runtime
 from storage.accounts import Role
@@ -44,7 +44,7 @@ Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
 Gather = Callable[[Context, Any], Awaitable[Portion]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked(Generic[In]):
     """One person's request among those of a batch."""
 
@@ -58,7 +58,7 @@ class PresenceChanged(Protocol):
     ) -> Awaitable[None]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """What an event and a route have in common: who may ask, for what, how often."""
 
@@ -74,13 +74,13 @@ class Call:
     errors: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event(Call):
     namespace: str
     batch: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route(Call):
     method: str
     path: str
@@ -335,7 +335,11 @@ def _unwrap_batch(function: Callable[..., Any], request: Any, response: Any) -> 
         raise TypeError(f"{function.__qualname__} must take a Sequence[Asked[…]]")
     if get_origin(either) not in (Union, UnionType) or Error not in get_args(either):
         raise TypeError(f"{function.__qualname__} must return a list[… | Error]")
-    (answer,) = (option for option in get_args(either) if option is not Error)
+    (answer,) = (
+        option
+        for option in get_args(either)
+        if option is not Error and get_origin(option) is not Written
+    )
     return get_args(asked)[0], answer
 
 

@@ -1,4 +1,7 @@
-"""What handlers send away: pushes that must arrive, signals that may be lost, jobs for later."""
+"""What handlers send away: pushes that must arrive, signals that may be lost, jobs for later.
+
+Each is declared once and is equal to nothing else: comparing their fields would cost every message.
+"""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ JOB_TIMEOUT = 60.0
 """Seconds that most jobs may take."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Push(Generic[Value]):
     """Something people must not miss: logged, numbered, replayed."""
 
@@ -25,7 +28,7 @@ class Push(Generic[Value]):
     about: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Signal(Generic[Value]):
     """Something that may be lost: sent once, to whoever is there."""
 
@@ -35,7 +38,7 @@ class Signal(Generic[Value]):
     about: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class State(Generic[Value]):
     """A signal that tells a current value, read from the database for many people at once."""
 
@@ -55,7 +58,7 @@ class Queue(StrEnum):
     EXPORTS = "exports"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Job(Generic[Value]):
     """Something to do later, in so many seconds at most; `jobs/` has the function."""
 
@@ -65,7 +68,7 @@ class Job(Generic[Value]):
     timeout: float = JOB_TIMEOUT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FollowUp(Generic[Value]):
     """What a change brings about a moment later, for many at once; the job makes it sure."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -78,6 +79,17 @@ class Payload(BaseModel):
     def as_json(self) -> str:
         """Made once: what one is answered, others are often told."""
         return to_json(self).decode()
+
+
+Value = TypeVar("Value", bound=Payload)
+
+
+# Not frozen: there is one for every message, and that would make it slower.
+@dataclass(slots=True)
+class Written(Generic[Value]):
+    """A value whose JSON is known already."""
+
+    as_json: str
 
 
 class Change(Payload):

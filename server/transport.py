@@ -41,7 +41,7 @@ SIGN_IN_WITHIN = 10.0
 FINISH_TIMEOUT = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """An event from a client: everything after its name, and the id its answer must carry."""
 

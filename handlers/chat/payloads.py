@@ -1,7 +1,6 @@
 """What chats look like on the wire."""
 
 from datetime import datetime
-from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field as Bounds
@@ -52,19 +51,6 @@ class Message(Payload):
             edited_at=row.edited_at,
             deleted=row.deleted,
         )
-
-    @cached_property
-    def around_seq(self) -> tuple[str, str]:
-        """Its JSON before and after its seq."""
-        before, number, after = self.as_json.partition(f'"seq":{self.seq}')
-        return before + number.removesuffix(str(self.seq)), after
-
-    def numbered(self, seq: int) -> "Message":
-        """The same with another seq. Made for every message, and so its JSON is not written again."""
-        numbered = self.model_copy(update={"seq": seq})
-        before, after = self.around_seq
-        numbered.__dict__["as_json"] = f"{before}{seq}{after}"
-        return numbered
 
     @classmethod
     def as_sent(cls, row: chats.Message, text: str, attachments: list[Upload]) -> "Message":

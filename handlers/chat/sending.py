@@ -1,6 +1,6 @@
 """Sending messages: nearly always in one statement, step by step where something is to be looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,13 +8,20 @@ from uuid import UUID
 from handlers.chat.declared import CARE, RATE, chat, message_created
 from handlers.chat.describing import list_files
 from handlers.chat.payloads import Message, SendMessage
-from handlers.chat.unread import settle_notifications, tell_sent, tell_unread
+from handlers.chat.unread import (
+    expect_settling,
+    settle_notifications,
+    tell_unread,
+    unread_changed,
+)
 from handlers.uploads import Purpose, Upload, attach
 from server.context import Context
 from server.contract import Asked
 from server.errors import ChatClosed, Conflict, Error, Invalid, NotFound
+from server.payload import Written
 from storage import chat as chats
 from storage.chat import ChatStatus, Draft, Reached, Talk
+from storage.many import is_odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,59 +35,68 @@ class Told:
 Sent = dict[tuple[int, UUID], chats.Message | Told]
 
 
+Answer = Message | Written[Message] | Error
+
+
 @chat.on("message:send", roles=CARE, rate=RATE, batch=64)
-async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:
+async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Answer]:
     """Store a message and deliver it to every device of both people in the chat.
 
     Raises: invalid, not_found, chat_closed, conflict.
     """
-    answers = await _send_at_once(ctx, asked) if _are_plain(ctx, asked) else {}
-    if left := [ask for place, ask in enumerate(asked) if place not in answers]:
+    sent = await _send_at_once(ctx, asked) if _are_plain(ctx, asked) else {}
+    others: Iterator[Answer] = iter(())
+    if left := [ask for place, ask in enumerate(asked) if place not in sent]:
         async with ctx.work() as apart:
             others = iter(await send_in_steps(apart, left))
-    return [answers[place] if place in answers else next(others) for place, _ in enumerate(asked)]
+    return [sent[place] if place in sent else next(others) for place in range(len(asked))]
 
 
 def _are_plain(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> bool:
     """All of them, for nobody's messages may overtake each other."""
     refs = {(ask.user.id, ask.request.client_ref) for ask in asked}
-    has_files = any(ask.request.upload_ids for ask in asked)
-    return ctx.may_write_alone and len(refs) == len(asked) and not has_files
+    return (
+        ctx.may_write_alone
+        and len(refs) == len(asked)
+        and not any(ask.request.upload_ids or is_odd(ask.request.text) for ask in asked)
+    )
 
 
-async def _send_at_once(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> dict[int, Message]:
+async def _send_at_once(
+    ctx: Context, asked: Sequence[Asked[SendMessage]]
+) -> dict[int, Written[Message]]:
     """The messages by their places; one that is missing was not as plain as it looked."""
-    sent = {}
     async with ctx.work() as own:
-        drafts = [_draft(ask, own.now) for ask in asked]
+        drafts = [_draft(place, ask, own.now) for place, ask in enumerate(asked)]
         rows = await own.carry_out_alone(
             chats.send(
-                [
-                    _as_row(place, ask.request, draft)
-                    for place, (ask, draft) in enumerate(zip(asked, drafts, strict=True))
-                ],
+                drafts,
                 namespace=message_created.namespace,
                 event=message_created.name,
                 then=own.plan(settle_notifications),
                 now=own.now,
             )
         )
+        sent = {}
         for one, other in zip(rows[::2], rows[1::2], strict=True):
-            sent[one.place] = message = drafts[one.place].numbered(one.seq)
+            draft = drafts[one.place]
+            sent[one.place] = written = Written[Message](f"{draft.before}{one.seq}{draft.after}")
             both = [(one.user_id, one.at_seq), (other.user_id, other.at_seq)]
-            own.tell_logged(message_created, message, to=both)
-            tell_sent(own, message.chat_id, [one.user_id, other.user_id])
+            own.tell_logged(message_created, written, to=both)
+            expect_settling(own, draft.chat_id, [one.user_id, other.user_id])
+        own.refresh(unread_changed, of={row.user_id for row in rows})
     return sent
 
 
-def _draft(ask: Asked[SendMessage], now: datetime) -> Message:
-    """The message as it will be but for its seq, which only the database knows."""
-    return Message(
-        chat_id=ask.request.chat_id,
+def _draft(place: int, ask: Asked[SendMessage], now: datetime) -> Draft:
+    """The message, described around its seq, which only the database knows."""
+    request = ask.request
+    message = Message(
+        chat_id=request.chat_id,
         seq=0,
         sender_id=ask.user.id,
-        client_ref=ask.request.client_ref,
-        text=ask.request.text,
+        client_ref=request.client_ref,
+        text=request.text,
         attachments=[],
         created_at=now,
         delivered_at=None,
@@ -88,15 +104,20 @@ def _draft(ask: Asked[SendMessage], now: datetime) -> Message:
         edited_at=None,
         deleted=False,
     )
+    before, zero, after = message.as_json.partition('"seq":0')
+    return Draft(
+        place,
+        request.chat_id,
+        ask.user.id,
+        request.client_ref.hex,
+        request.digest(),
+        request.text,
+        before + zero[:-1],
+        after,
+    )
 
 
-def _as_row(place: int, request: SendMessage, draft: Message) -> Draft:
-    ref, around = draft.client_ref.hex, draft.around_seq
-    digest = request.digest()
-    return Draft(place, draft.chat_id, draft.sender_id, ref, digest, draft.text, *around)
-
-
-async def send_in_steps(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Message | Error]:
+async def send_in_steps(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Answer]:
     """Whatever they are: with files, sent before, or not to be sent at all."""
     talks, before = await chats.lock_for_messages(
         ctx.db,
@@ -104,7 +125,9 @@ async def send_in_steps(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> li
         [(ask.user.id, ask.request.client_ref) for ask in asked],
     )
     sent: Sent = {**before}
-    answers = [await _send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked]
+    answers: list[Answer] = [
+        await _send(ctx, talks.get(ask.request.chat_id), sent, ask) for ask in asked
+    ]
     ctx.write(chats.save_talks(talks.values(), ctx.now))
     tell_unread(ctx, talks.values())
     return answers

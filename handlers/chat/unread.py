@@ -49,9 +49,8 @@ def tell_unread(ctx: Context, talks: Iterable[Talk]) -> None:
             ctx.follow(settle_notifications, about, key=str(talk.id))
 
 
-def tell_sent(ctx: Context, chat_id: int, user_ids: list[int]) -> None:
-    """The same after a message whose statement stored what is to follow."""
-    ctx.refresh(unread_changed, of=user_ids)
+def expect_settling(ctx: Context, chat_id: int, user_ids: list[int]) -> None:
+    """Let a chat's notifications follow, where the statement that changed it stored the job."""
     about = SettleChat(chat_id=chat_id, user_ids=user_ids)
     ctx.expect(settle_notifications, about, key=str(chat_id))
 

@@ -32,7 +32,7 @@ from sqlalchemy.dialects import postgresql
 
 from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
 from storage.events import log_pushes, move_heads, number_pushes
-from storage.many import INT, TEXT, Bound, Many, core
+from storage.many import EVEN_TEXT, INT, TEXT, Bound, Many, core
 from storage.outbox import NewJob, keep_jobs
 from storage.schema import Moment
 
@@ -67,7 +67,7 @@ def send(
 ) -> Bound:
     """What sends those of the drafts that are plain; returns `Sent`, a pair for each, in their order.
 
-    No two drafts may have a sender and a `ref` in common. Both people are told of each message by
+    No two drafts may have a sender and a `ref` in common, nor may their texts be odd. Both people are told of each message by
     an entry of the event log, and the job `then` is stored for every chat: its key is the chat's id,
     its payload {chat_id, user_ids}.
     Locks are taken as everywhere: chats, outbox, heads.
@@ -280,9 +280,9 @@ _SEND = Many(
     place=INT,
     chat_id=INT,
     sender_id=INT,
-    ref=TEXT,
-    request_hash=TEXT,
-    text=TEXT,
-    before=TEXT,
-    after=TEXT,
+    ref=EVEN_TEXT,
+    request_hash=EVEN_TEXT,
+    text=EVEN_TEXT,
+    before=EVEN_TEXT,
+    after=EVEN_TEXT,
 )
