@@ -21,7 +21,7 @@ from server.bus import Bus
 from server.errors import Error, Invalid, Unauthenticated
 from server.frames import Frame
 from server.peers import Peers
-from server.sending import Held
+from server.sending import Flusher, Held
 from server.wire import MAX_PACKET, PING_INTERVAL, PING_TIMEOUT, Wire
 
 _silent = logging.getLogger("emotrack.engineio")
@@ -59,6 +59,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         self._peers = Peers(bus, MAX_PACKET)
         self._let_in = let_in
         self.receive = receive
+        self.flusher = Flusher()
 
     def generate_id(self) -> str:
         """Names this instance first: any other one knows whose the session is."""

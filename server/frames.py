@@ -9,17 +9,18 @@ _TEXT = 0x81
 class Frame:
     """One Engine.IO packet of text."""
 
-    __slots__ = ("text", "wrapped")
+    __slots__ = ("_websocket", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.wrapped: bytes | None = None
-        """What `wrap` gave."""
+        self._websocket: bytes | None = None
 
-    def wrap(self) -> bytes:
+    @property
+    def websocket(self) -> bytes:
         """As it stands in a websocket's stream."""
-        self.wrapped = wrapped = _wrap(self.text.encode())
-        return wrapped
+        if self._websocket is None:
+            self._websocket = _wrap(self.text.encode())
+        return self._websocket
 
     def encode(self, b64: bool = False) -> str:
         """As the library puts it into the response to a poll."""

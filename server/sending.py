@@ -88,32 +88,67 @@ class Held:
         self._news.set()
 
 
-class Flowing:
-    """Frames that are written at once: what waits, waits in the websocket's own buffer.
+class Flusher:
+    """Lets what one turn of the loop has for a client leave in one write.
 
-    What one turn of the loop has for a client leaves in one write: uvloop sees to that.
+    An answer and a push to the same client are two frames; to write costs more than to make them.
     """
 
-    __slots__ = ("_protocol",)
+    def __init__(self) -> None:
+        self._waiting: list[Flowing] = []
 
-    def __init__(self, protocol: BaseProtocol) -> None:
+    def soon(self, client: "Flowing") -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._waiting.append(client)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for client in waiting:
+            client.flush()
+
+
+class Flowing:
+    """Frames that are written at once: what waits, waits in the websocket's own buffer."""
+
+    __slots__ = ("_flusher", "_frames", "_protocol", "_size")
+
+    def __init__(self, protocol: BaseProtocol, flusher: Flusher) -> None:
         self._protocol = protocol
+        self._flusher = flusher
+        self._frames: list[bytes] | None = None
+        self._size = 0
 
     @property
     def fill(self) -> float:
         transport = self._protocol.transport
-        return 0 if transport is None else transport.get_write_buffer_size() / MAX_QUEUED
+        if transport is None:
+            return 0
+        return (transport.get_write_buffer_size() + self._size) / MAX_QUEUED
 
     def put(self, frame: Frame) -> bool:
         transport = self._protocol.transport
-        if transport is None or transport.is_closing():
+        if transport is None:
             return True
-        if transport.get_write_buffer_size() >= MAX_QUEUED:
+        if transport.get_write_buffer_size() + self._size >= MAX_QUEUED:
             return False
-        transport.write(frame.wrapped or frame.wrap())
+        packet = frame.websocket
+        self._size += len(packet)
+        if self._frames is None:
+            self._frames = [packet]
+            self._flusher.soon(self)
+        else:
+            self._frames.append(packet)
         return True
 
+    def flush(self) -> None:
+        frames, self._frames, self._size = self._frames, None, 0
+        transport = self._protocol.transport
+        if frames and transport is not None and not transport.is_closing():
+            transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
     async def drained(self) -> None:
+        self.flush()
         if self._protocol.writing_paused:
             # Who gives up waiting must not end it for the others.
             await asyncio.shield(self._wait())

@@ -214,7 +214,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
     def _flow(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         self._request, self._socket = request, socket
         self.connected = self.upgraded = True
-        held, self.queue = self.queue, Flowing(request.protocol)
+        held, self.queue = self.queue, Flowing(request.protocol, self.server.flusher)
         if isinstance(held, Held) and not held.pour(self.queue):
             self.refuse("too_slow")
 
