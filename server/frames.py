@@ -9,18 +9,17 @@ _TEXT = 0x81
 class Frame:
     """One Engine.IO packet of text."""
 
-    __slots__ = ("_websocket", "text")
+    __slots__ = ("text", "wrapped")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._websocket: bytes | None = None
+        self.wrapped: bytes | None = None
+        """What `wrap` gave."""
 
-    @property
-    def websocket(self) -> bytes:
+    def wrap(self) -> bytes:
         """As it stands in a websocket's stream."""
-        if self._websocket is None:
-            self._websocket = _wrap(self.text.encode())
-        return self._websocket
+        self.wrapped = wrapped = _wrap(self.text.encode())
+        return wrapped
 
     def encode(self, b64: bool = False) -> str:
         """As the library puts it into the response to a poll."""

@@ -13,6 +13,10 @@ MAX_QUEUED = 4_000_000
 """Characters waiting for one client; who reads slower than that is cut off and comes back."""
 
 
+ENOUGH = 16_000
+"""Bytes that are not kept until the end of a turn: they are copied with each frame that is added."""
+
+
 class SendQueue(Protocol):
     """Where the frames for one client wait."""
 
@@ -95,15 +99,10 @@ class Flusher:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[Flowing] = []
+        self.waiting: list[Flowing] = []
 
-    def soon(self, client: "Flowing") -> None:
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._waiting.append(client)
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+    def flush(self) -> None:
+        waiting, self.waiting = self.waiting, []
         for client in waiting:
             client.flush()
 
@@ -111,41 +110,43 @@ class Flusher:
 class Flowing:
     """Frames that are written at once: what waits, waits in the websocket's own buffer."""
 
-    __slots__ = ("_flusher", "_frames", "_protocol", "_size")
+    __slots__ = ("_flusher", "_packets", "_protocol")
 
     def __init__(self, protocol: BaseProtocol, flusher: Flusher) -> None:
         self._protocol = protocol
         self._flusher = flusher
-        self._frames: list[bytes] | None = None
-        self._size = 0
+        self._packets: bytes | None = None
 
     @property
     def fill(self) -> float:
         transport = self._protocol.transport
-        if transport is None:
-            return 0
-        return (transport.get_write_buffer_size() + self._size) / MAX_QUEUED
+        return 0 if transport is None else transport.get_write_buffer_size() / MAX_QUEUED
 
     def put(self, frame: Frame) -> bool:
         transport = self._protocol.transport
         if transport is None:
             return True
-        if transport.get_write_buffer_size() + self._size >= MAX_QUEUED:
+        if transport.get_write_buffer_size() >= MAX_QUEUED:
             return False
-        packet = frame.websocket
-        self._size += len(packet)
-        if self._frames is None:
-            self._frames = [packet]
-            self._flusher.soon(self)
+        packet = frame.wrapped or frame.wrap()
+        if self._packets is None:
+            self._packets = packet
+            flusher = self._flusher
+            if not flusher.waiting:
+                asyncio.get_running_loop().call_soon(flusher.flush)
+            flusher.waiting.append(self)
+        elif len(self._packets) < ENOUGH:
+            self._packets += packet
         else:
-            self._frames.append(packet)
+            self.flush()
+            self._packets = packet
         return True
 
     def flush(self) -> None:
-        frames, self._frames, self._size = self._frames, None, 0
+        packets, self._packets = self._packets, None
         transport = self._protocol.transport
-        if frames and transport is not None and not transport.is_closing():
-            transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if packets is not None and transport is not None and not transport.is_closing():
+            transport.write(packets)
 
     async def drained(self) -> None:
         self.flush()
