@@ -16,6 +16,8 @@ TEXTS = [
     "\N{GRINNING FACE}" * 10_000,
     f"Привет, {FAMILY}! \u202eright to left\u202c",
     " \n\t ",
+    "\x1f",
+    "a\x1fb",
     "'; DROP TABLE messages; --",
     '"\\u0000" \\x00 </script>\u2028\u2029\ufeff',
 ]

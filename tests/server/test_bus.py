@@ -203,3 +203,31 @@ async def test_seals_are_good_while_keys_are_changed() -> None:
     assert both.open("here", old.seal("here", b"said")) == b"said"
     assert new.open("here", both.seal("here", b"said")) == b"said"
     assert new.open("here", old.seal("here", b"said")) is None
+
+
+@pytest.mark.scaled
+async def test_whoever_nobody_hears_says_nothing_until_another_one_comes(new_bus: NewBus) -> None:
+    one, _ = await new_bus()
+
+    def is_silent() -> bool:
+        one.publish([notice(1)])
+        return one.waiting == 0
+
+    await wait_until(is_silent, "it is alone")
+    other, ears = await new_bus()
+    other.subscribe(1)
+    await wait_until(lambda: not is_silent(), "the other one has said that it is there")
+    await ears.wait_for(lambda: ears.heard)
+
+
+@pytest.mark.scaled
+async def test_whoever_is_alone_again_is_silent_again(new_bus: NewBus) -> None:
+    (one, _), (other, _) = await new_bus(), await new_bus()
+
+    def is_silent() -> bool:
+        one.publish([notice(1)])
+        return one.waiting == 0
+
+    await wait_until(lambda: not is_silent(), "they have heard of each other")
+    await other.stop()
+    await wait_until(is_silent, "it is alone")

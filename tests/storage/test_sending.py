@@ -1,0 +1,132 @@
+"""Messages sent in one statement are stored and told as those that are sent step by step."""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from handlers.chat.payloads import SendMessage
+from handlers.chat.sending import send_in_steps, send_messages
+from server.auth import Identity
+from server.context import Context
+from server.contract import Asked
+from server.runtime import Runtime
+from storage.accounts import Role
+from tests.instance import Instance, Person
+from tests.talks import Talk, add_talk, start_talk
+
+ROWS = {
+    "chats": "SELECT id, last_seq FROM chats",
+    "members": "SELECT chat_id, user_id, read_seq, delivered_seq, unread FROM chat_members",
+    "messages": "SELECT chat_id, seq, sender_id, text, deleted, files FROM messages",
+    "receipts": "SELECT chat_id, user_id, kind, seq FROM receipts",
+    "heads": "SELECT user_id, seq FROM heads WHERE namespace = '/chat'",
+    "log": "SELECT user_id, seq, event, data FROM event_log WHERE event = 'message:created'",
+    "jobs": "SELECT key, job, queue, payload FROM outbox WHERE job = 'chat.settle_notifications'",
+}
+PASSING = ("client_ref", "created_at")
+
+
+class Idle:
+    """Does no follow-ups, so that their rows stay to be looked at."""
+
+    patience = timedelta(hours=1)
+
+    def ask(self, follow_up: Any, payloads: Any) -> None:
+        """Later."""
+
+
+@pytest.mark.scaled
+@pytest.mark.parametrize("seed", range(4))
+async def test_both_ways_leave_the_same(
+    server: Instance, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(server.runtime, "follow_ups", Idle())
+    chance = random.Random(seed)
+    ones, others = await start_talks(server), await start_talks(server)
+    for _ in range(8):
+        said = [
+            (chance.randrange(len(ones)), chance.randrange(2), str(chance.random()))
+            for _ in range(chance.randint(1, 12))
+        ]
+        async with Context.open(server.runtime) as ctx:
+            at_once = await send_messages(ctx, ask(ones, said))
+        async with Context.open(server.runtime) as ctx:
+            in_steps = await send_in_steps(ctx, ask(others, said))
+        assert [tell(one, ones) for one in at_once] == [tell(one, others) for one in in_steps]
+
+    assert await read(server.runtime, ones) == await read(server.runtime, others)
+
+
+async def start_talks(server: Instance) -> list[Talk]:
+    first = await start_talk(server)
+    return [first, *[await add_talk(first, await server.add_person()) for _ in range(2)]]
+
+
+def ask(talks: Sequence[Talk], said: Sequence[tuple[int, int, str]]) -> list[Asked[SendMessage]]:
+    return [
+        Asked(
+            identify(talks[place].people[who]),
+            SendMessage(chat_id=talks[place].chat_id, client_ref=uuid4(), text=words),
+        )
+        for place, who, words in said
+    ]
+
+
+def identify(person: Person) -> Identity:
+    role = Role(person.email.partition(".")[0])
+    return Identity(person.id, role, person.session_id, "en")
+
+
+def tell(answer: Any, talks: Sequence[Talk]) -> Any:
+    return name(orjson.loads(answer.as_json), talks)
+
+
+async def read(runtime: Runtime, talks: Sequence[Talk]) -> dict[str, list[Any]]:
+    """What is stored of these chats, with the same names for the same things."""
+    found = {}
+    async with runtime.database.session(write=False) as db:
+        for what, query in ROWS.items():
+            rows = [dict(row._mapping) for row in await db.execute(text(query))]
+            found[what] = sorted(
+                (str(name(row, talks)) for row in rows if is_of(row, talks)),
+            )
+    return found
+
+
+def is_of(row: dict[str, Any], talks: Sequence[Talk]) -> bool:
+    chats = {talk.chat_id for talk in talks}
+    people = {person.id for talk in talks for person in talk.people}
+    if "key" in row:
+        return int(row["key"]) in chats
+    return row.get("chat_id", row.get("id")) in chats or row.get("user_id") in people
+
+
+def name(value: dict[str, Any], talks: Sequence[Talk]) -> dict[str, Any]:
+    """Ids as what they stand for, and nothing that passes."""
+    chats = {talk.chat_id: f"chat {place}" for place, talk in enumerate(talks)}
+    people = {
+        person.id: f"{place}.{who}"
+        for place, talk in enumerate(talks)
+        for who, person in enumerate(talk.people)
+    }
+    named: dict[str, Any] = {}
+    for key, part in value.items():
+        if key in ("chat_id", "id"):
+            named[key] = chats[part]
+        elif key == "key":
+            named[key] = chats[int(part)]
+        elif key in ("user_id", "sender_id"):
+            named[key] = people[part]
+        elif key == "user_ids":
+            named[key] = sorted(people[one] for one in part)
+        elif key in ("data", "payload"):
+            named[key] = name(orjson.loads(part), talks)
+        elif key not in PASSING:
+            named[key] = part
+    return named
