@@ -20,7 +20,7 @@ MAX_WAITING = 5000
 AT_ONCE = 2
 """Batches of one event on their way at the same time."""
 
-BESIDE = 8
+BESIDE = 2
 """A second one is not begun with fewer than this part of a full one: small ones cost more."""
 
 LEAST = 3.0
