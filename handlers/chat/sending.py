@@ -33,8 +33,6 @@ class Told:
 
 
 Sent = dict[tuple[int, UUID], chats.Message | Told]
-
-
 Answer = Message | Written[Message] | Error
 
 

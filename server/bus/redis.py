@@ -248,7 +248,8 @@ class RedisBus:
             except (RedisError, OSError) as error:
                 metrics.bus_lost.inc(len(messages))
                 log.warning("bus.publish_failed", error=type(error).__name__)
-                self.healthy = self.healthy and self._listener is not None
+                if self._listener is None:
+                    self.healthy = False
                 continue
             metrics.bus_published.inc(len(messages))
             if self._listener is None:
