@@ -18,6 +18,7 @@ from jobs.wakes import Wakes
 from jobs.worker import Worker
 from run import make_runtime
 from server.app import DRAIN, build_app
+from server.auth import Identity
 from server.context import Context
 from server.contract import Namespace
 from server.runtime import Runtime
@@ -44,6 +45,11 @@ class Person:
     token: str
     refresh_token: str
     session_id: int
+
+    @property
+    def identity(self) -> Identity:
+        """As the server knows them once they are signed in."""
+        return Identity(self.id, Role(self.email.partition(".")[0]), self.session_id, "en")
 
 
 class Instance:

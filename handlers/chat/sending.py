@@ -52,11 +52,11 @@ async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> li
 
 def _are_plain(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> bool:
     """All of them, for nobody's messages may overtake each other."""
+    if not ctx.may_write_alone:
+        return False
     refs = {(ask.user.id, ask.request.client_ref) for ask in asked}
-    return (
-        ctx.may_write_alone
-        and len(refs) == len(asked)
-        and not any(ask.request.upload_ids or is_odd(ask.request.text) for ask in asked)
+    return len(refs) == len(asked) and not any(
+        ask.request.upload_ids or is_odd(ask.request.text) for ask in asked
     )
 
 

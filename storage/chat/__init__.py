@@ -19,7 +19,7 @@ from storage.chat.reading import (
     list_views,
     list_views_after,
 )
-from storage.chat.sending import Draft, Sent, send
+from storage.chat.sending import Draft, send
 from storage.chat.tables import (
     Attachment,
     Chat,
@@ -57,7 +57,6 @@ __all__ = [
     "Reached",
     "Receipt",
     "Receipts",
-    "Sent",
     "Standing",
     "Talk",
     "View",

@@ -52,25 +52,18 @@ class Draft(NamedTuple):
     after: str
 
 
-class Sent(NamedTuple):
-    """A message that was sent, for one of the two whom it was logged for."""
-
-    place: int
-    seq: int
-    user_id: int
-    at_seq: int
-    """Its number in this person's stream."""
-
-
 def send(
     drafts: Sequence[Draft], *, namespace: str, event: str, then: NewJob, now: datetime
 ) -> Bound:
-    """What sends those of the drafts that are plain; returns `Sent`, a pair for each, in their order.
+    """What sends those of the drafts that are plain.
 
-    No two drafts may have a sender and a `ref` in common, nor may their texts be odd. Both people are told of each message by
-    an entry of the event log, and the job `then` is stored for every chat: its key is the chat's id,
-    its payload {chat_id, user_ids}.
-    Locks are taken as everywhere: chats, outbox, heads.
+    It returns (place, seq, user_id, at_seq), the last being the message's number in that person's
+    stream: a pair of rows for each message that was sent, in the order of the drafts.
+
+    No two drafts may have a sender and a `ref` in common, nor may their texts be odd. Both people
+    are told of each message by an entry of the event log, and the job `then` is stored for every
+    chat: its key is the chat's id, its payload {chat_id, user_ids}. Locks are taken as everywhere:
+    chats, outbox, heads.
     """
     values = {
         "namespace": namespace,

@@ -12,12 +12,10 @@ from sqlalchemy import text
 
 from handlers.chat.payloads import SendMessage
 from handlers.chat.sending import send_in_steps, send_messages
-from server.auth import Identity
 from server.context import Context
 from server.contract import Asked
 from server.runtime import Runtime
-from storage.accounts import Role
-from tests.instance import Instance, Person
+from tests.instance import Instance
 from tests.talks import Talk, add_talk, start_talk
 
 ROWS = {
@@ -71,16 +69,11 @@ async def start_talks(server: Instance) -> list[Talk]:
 def ask(talks: Sequence[Talk], said: Sequence[tuple[int, int, str]]) -> list[Asked[SendMessage]]:
     return [
         Asked(
-            identify(talks[place].people[who]),
+            talks[place].people[who].identity,
             SendMessage(chat_id=talks[place].chat_id, client_ref=uuid4(), text=words),
         )
         for place, who, words in said
     ]
-
-
-def identify(person: Person) -> Identity:
-    role = Role(person.email.partition(".")[0])
-    return Identity(person.id, role, person.session_id, "en")
 
 
 def tell(answer: Any, talks: Sequence[Talk]) -> Any:

@@ -9,12 +9,10 @@ import pytest
 from sqlalchemy import event
 
 from handlers import NAMESPACES
-from server.auth import Identity
 from server.batches import Batches
 from server.calls import Request, validate
 from server.context import Caller
 from server.contract import by_name
-from storage.accounts import Role
 from tests.backend import SCALED
 from tests.diaries import days_ago, start_diary
 from tests.exports import take_along
@@ -49,11 +47,9 @@ class Counter:
 
     async def _perform(self, asking: Asking) -> Any:
         person, name, payload = asking
-        role = Role(person.email.partition(".")[0])
-        identity = Identity(person.id, role, person.session_id, "en")
         namespace, _, event = name.rpartition(" ")
         called = self._namespaces[namespace or "/chat"].events[event]
-        request = Request(called, Caller(), identity, validate(called.request, payload))
+        request = Request(called, Caller(), person.identity, validate(called.request, payload))
         return await self._batches.perform(called, request)
 
 
