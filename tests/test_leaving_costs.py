@@ -105,7 +105,7 @@ SMALL = {
     "handlers.leaving.trail.CHUNK": 2,
     "storage.leaving.trail.PAGE": 2,
     "handlers.leaving.trail.PAGE": 2,
-    "handlers.leaving.grinding.PORTION": 0.1,
+    "handlers.leaving.grinding.PORTION": 0.0,
 }
 
 

@@ -56,16 +56,18 @@ async def grind(ctx: Context, erasure_id: int, round: int, stores: dict[str, Ste
     """Go on with a round; False when it is to be gone on with later.
 
     What another worker has done, before it died or while it was thought dead, is passed over: the
-    checkpoint is held while a step is under way, and moves with what the step does.
+    checkpoint is held while a step is under way, and moves with what the step does. Way is made
+    only after a step, so that every portion gets further however slow the machine is.
     """
     until = monotonic() + PORTION
     for store, step in stores.items():
-        is_done = False
-        while not is_done:
-            if monotonic() > until:
-                return False
+        while True:
             async with ctx.work() as work:
                 is_done = await _take_step(work, erasure_id, round, store, step)
+            if is_done:
+                break
+            if monotonic() > until:
+                return False
     return True
 
 
