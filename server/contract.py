@@ -109,9 +109,9 @@ class Namespace:
     routes: dict[str, Route] = field(default_factory=dict)
     pushes: dict[str, Push[Any]] = field(default_factory=dict)
     signals: dict[str, Signal[Any]] = field(default_factory=dict)
+    states: list[State[Any]] = field(default_factory=list)
     jobs: dict[str, Job[Any]] = field(default_factory=dict)
     exports: dict[str, Export] = field(default_factory=dict)
-    on_connected: Callable[[Context], Awaitable[None]] | None = None
     on_presence: PresenceChanged | None = None
     on_start: Callable[[Runtime], Awaitable[None]] | None = None
 
@@ -220,12 +220,15 @@ class Namespace:
     ) -> Callable[[ReadState[Value]], State[Value]]:
         """Declare a signal that tells a current value, on the function that reads it.
 
-        The function takes `(db, user_ids)` and returns each person's value.
+        The function takes `(db, user_ids)` and returns each person's value. Whoever joins the
+        namespace is told it, and is told again when it is refreshed.
         """
 
         def declare(read: ReadState[Value]) -> State[Value]:
             self.signal(name, data, about)
-            return State(self.name, name, read)
+            state = State(self.name, name, read)
+            self.states.append(state)
+            return state
 
         return declare
 
@@ -268,13 +271,6 @@ class Namespace:
             return function
 
         return declare
-
-    def connected(self, function: Function) -> Function:
-        """Declare what happens each time a socket has joined the namespace."""
-        if self.on_connected is not None:
-            raise TypeError(f"{self.name} has a function for connected sockets already")
-        self.on_connected = function
-        return function
 
     def starting(self, function: Start) -> Start:
         """Declare what must be there before a server begins to answer; it runs at every start."""

@@ -23,7 +23,7 @@ from server.tasks import end_tasks
 from server.together import Together
 from server.transport import Client, Transport, event_frame
 from storage import accounts, events
-from storage.events import NOWHERE, Logged, Place, Position, Stream
+from storage.events import NOWHERE, Place, Position, Stream
 
 log = get_logger(__name__)
 
@@ -82,6 +82,8 @@ class Delivery:
     async def stop(self) -> None:
         await end_tasks(self._loops)
         await self._presence.stop()
+        await self._positions.close()
+        await self._pages.close()
         await self._runtime.bus.stop()
 
     # -- Sockets --
@@ -144,26 +146,31 @@ class Delivery:
         client.send(event_frame(client.namespace, READY, text, at=self._runtime.clock()))
 
     async def read(self, user_id: int, namespace: str, after: int) -> list[Notice]:
-        links, now = self._runtime.links, self._runtime.clock()
         if self._runtime.bus.healthy and (known := self._recent.read((user_id, namespace), after)):
+            links, now = self._runtime.links, self._runtime.clock()
             # Each is a packet already; only what has links must be made anew.
             return [
                 one if (data := links.renew(one.data, now)) == one.data else replace(one, data=data)
                 for one in known
             ]
-        page = await self._pages.ask((user_id, namespace, after)) or []
-        return [
-            Notice(e.user_id, e.namespace, e.event, links.renew(e.data, now), e.at, e.seq)
-            for e in page
-        ]
+        return await self._pages.ask((user_id, namespace, after)) or []
 
     async def _find_positions(self, streams: Sequence[Stream]) -> dict[Stream, Position]:
         async with self._runtime.database.session(write=False) as db:
             return await events.find_positions(db, streams)
 
-    async def _read_pages(self, places: Sequence[Place]) -> dict[Place, list[Logged]]:
+    async def _read_pages(self, places: Sequence[Place]) -> dict[Place, list[Notice]]:
+        """What several devices of a person ask for together becomes packets once."""
         async with self._runtime.database.session(write=False) as db:
-            return await events.read_pages(db, places, PAGE)
+            pages = await events.read_pages(db, places, PAGE)
+        links, now = self._runtime.links, self._runtime.clock()
+        return {
+            place: [
+                Notice(e.user_id, e.namespace, e.event, links.renew(e.data, now), e.at, e.seq)
+                for e in page
+            ]
+            for place, page in pages.items()
+        }
 
     def follow(self, user_id: int, follower: Follower) -> None:
         spaces = self._followers.setdefault(user_id, {})

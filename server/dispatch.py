@@ -25,7 +25,7 @@ from server.calls import (
     time_left,
     validate,
 )
-from server.context import Caller, Context
+from server.context import Caller
 from server.contract import RESERVED, Event, Namespace
 from server.delivery import Delivery
 from server.errors import (
@@ -190,7 +190,9 @@ class Dispatch:
                 self._answer(client, ask, Unauthenticated())
             client.turns.waiting.clear()
             return
-        await guarded("connected", lambda: self._greet(client))
+        if client.present:
+            for state in self._namespaces[client.namespace].states:
+                self._runtime.states.tell(state, [client.user.id])
         await self._take_turns(client)
 
     async def _join_patiently(self, client: Client, raw: Any) -> None:
@@ -219,14 +221,6 @@ class Dispatch:
             raise Unauthenticated
         await self._authenticate(client.connection, auth.token)
         await self._delivery.join(client, auth.after, auth.epoch)
-
-    async def _greet(self, client: Client) -> None:
-        greet = self._namespaces[client.namespace].on_connected
-        if greet is not None and client.present:
-            async with Context.open(
-                self._runtime, client.connection.caller, client.user, write=False
-            ) as ctx:
-                await greet(ctx)
 
     async def _authenticate(self, connection: Connection, token: str) -> None:
         """Make the token the connection's; once known, the same person must go on with it."""

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
 
-CLOSE_TIMEOUT = 1.0
+CLOSE_TIMEOUT = 3.0
 
 
 class Rounds:

@@ -64,6 +64,7 @@ class Runtime:
 
     async def close(self) -> None:
         await self.states.close()
+        await self.sessions.close()
         self.passwords.close()
         self.pusher.close()
         await self.writer.close()

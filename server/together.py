@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
+CLOSE_TIMEOUT = 3.0
+
 Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")
 
@@ -36,6 +38,11 @@ class Together(Generic[Key, Answer]):
                 self._running = asyncio.create_task(self._run(), context=contextvars.Context())
         # Others may have asked the same.
         return await asyncio.shield(future)
+
+    async def close(self) -> None:
+        """Let the query come to its end: those who asked may have gone, and it holds a connection."""
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=CLOSE_TIMEOUT)
 
     async def _run(self) -> None:
         while self._asked:

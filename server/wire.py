@@ -20,6 +20,7 @@ from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE
 
 from server import metrics
 from server.frames import Frame
+from server.inbox import Socket
 from server.sending import Flowing, Held, SendQueue
 
 if TYPE_CHECKING:
@@ -146,6 +147,10 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             return False
         else:
             self.refuse("malformed_packet")
+        return self._is_open
+
+    @property
+    def _is_open(self) -> bool:
         return self.refusal is None and not (self.closing or self.closed)
 
     # -- Polling --
@@ -187,9 +192,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
 
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> web.StreamResponse:
         request: web.Request = environ["aiohttp.request"]
-        socket = web.WebSocketResponse(
-            max_msg_size=MAX_PACKET, compress=False, timeout=CLOSE_TIMEOUT
-        )
+        socket = Socket(max_msg_size=MAX_PACKET, compress=False, timeout=CLOSE_TIMEOUT)
         try:
             await socket.prepare(request)
         except ConnectionError:
@@ -206,14 +209,16 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         try:
             await self._read(socket)
         finally:
+            socket.inbox.take = None
             await self.close(reason=self.server.reason.TRANSPORT_CLOSE)
             if self._ending is not None:
                 await asyncio.wait([self._ending])
         return socket
 
-    def _flow(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+    def _flow(self, request: web.Request, socket: Socket) -> None:
         self._request, self._socket = request, socket
         self.connected = self.upgraded = True
+        socket.inbox.take = self.take
         held, self.queue = self.queue, Flowing(request.protocol, self.server.flusher)
         if isinstance(held, Held) and not held.pour(self.queue):
             self.refuse("too_slow")
@@ -236,11 +241,12 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             self.upgrading = False
 
     async def _read(self, socket: web.WebSocketResponse) -> None:
+        """What does not go by itself; see `inbox.py`."""
         for number in itertools.count(1):
             message = await socket.receive()
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
-            if not self.take(message.data):
+            if not (self._is_open and self.take(message.data)):
                 return
             if number % PACKETS_AT_ONCE == 0:
                 # What has been received already does not wait, nor let others run.

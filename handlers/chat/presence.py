@@ -5,18 +5,12 @@ from collections.abc import Collection
 from handlers.chat.conversations import access_chat
 from handlers.chat.declared import CARE, RATE, chat, presence, typing
 from handlers.chat.payloads import GetPresence, Presence, SetTyping, Typing
-from handlers.chat.unread import unread_changed
 from server.context import Context
 from server.errors import ChatClosed
 from server.payload import Nothing
 from storage import accounts
 from storage import chat as chats
 from storage.chat import ChatStatus
-
-
-@chat.connected
-async def greet(ctx: Context) -> None:
-    ctx.refresh(unread_changed, of=[ctx.user.id])
 
 
 @chat.presence

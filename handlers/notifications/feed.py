@@ -47,11 +47,6 @@ async def unread_changed(db: AsyncSession, user_ids: Collection[int]) -> dict[in
     return {user_id: UnreadTotal(total=total) for user_id, total in totals.items()}
 
 
-@notifications.connected
-async def greet(ctx: Context) -> None:
-    ctx.refresh(unread_changed, of=[ctx.user.id])
-
-
 @notifications.on("notification:list", roles=EVERYONE, rate=READ_RATE, reads=True)
 async def list_notifications(ctx: Context, request: ListNotifications) -> Page[Notification]:
     """The feed, newest first."""

@@ -112,7 +112,6 @@ def test_nothing_is_declared_twice() -> None:
     space.push("thing:done", Nothing, "It is done.")
     space.signal("thing", Nothing, "It is.")
     space.job("space.do", Nothing)
-    space.connected(good)
     space.presence(good)  # type: ignore[arg-type]
     route: dict[str, Any] = {"roles": PUBLIC, "rate": RATE}
     space.route("POST", "/thing", **route)(good)
@@ -121,7 +120,6 @@ def test_nothing_is_declared_twice() -> None:
         lambda: space.push("thing:done", Nothing, ""),
         lambda: space.signal("thing", Nothing, ""),
         lambda: space.job("space.do", Nothing),
-        lambda: space.connected(good),
         lambda: space.presence(good),  # type: ignore[arg-type]
         lambda: space.route("POST", "/thing", **route)(good),
         lambda: by_name([space, Namespace("/space", "Another.")]),

@@ -1,5 +1,6 @@
 """The private seams of the libraries that `server/engine.py` and `transport.py` stand on."""
 
+import asyncio
 import inspect
 from importlib.metadata import version
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import engineio
 import pytest
 import socketio
+from aiohttp import web
+from aiohttp._websocket.reader import WebSocketReader
 from aiohttp._websocket.writer import WebSocketWriter
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web_protocol import RequestHandler
@@ -15,6 +18,8 @@ from engineio.async_drivers.aiohttp import create_route, translate_request
 from engineio.async_socket import AsyncSocket
 from engineio.base_server import BaseServer
 from socketio import packet as socket_packet
+
+from server.inbox import AT_ONCE, BUFFER, Inbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,6 +109,50 @@ def test_a_protocol_of_aiohttp_can_be_waited_for() -> None:
     assert isinstance(BaseProtocol.writing_paused, property)
     assert "self.transport.write(" in inspect.getsource(WebSocketWriter._write_websocket_frame)
     assert issubclass(RequestHandler, BaseProtocol)
+
+
+def test_a_websocket_is_started_as_it_was_read() -> None:
+    source = inspect.getsource(web.WebSocketResponse._post_start)
+    for line in (
+        "self._ws_protocol = protocol",
+        "self._writer = writer",
+        "self._reader = WebSocketDataQueue(",
+        "self._parser = WebSocketReader(",
+        "request.protocol.set_parser(self._parser, data_received_cb=cb)",
+        "request.protocol.keep_alive(False)",
+    ):
+        assert line in source
+    assert source.count("self._") == 13
+    assert list(inspect.signature(RequestHandler.set_parser).parameters)[1:] == [
+        "parser",
+        "data_received_cb",
+    ]
+
+
+async def test_an_inbox_hands_over_what_aiohttp_reads_in_order() -> None:
+    loop = asyncio.get_running_loop()
+    inbox = Inbox(BaseProtocol(loop), BUFFER, loop=loop)
+    reader = WebSocketReader(inbox, 100, compress=False, decode_text=True)
+    taken: list[str | bytes] = []
+
+    def take(data: str | bytes) -> bool:
+        taken.append(data)
+        return data != "last"
+
+    inbox.take = take
+    inbox.begin()
+    reader.feed_data(b"\x81\x01a\x82\x01b\x89\x00\x81\x01c")
+    assert taken == ["a", b"b"]
+    # A ping is not for it, and what comes behind that waits as well.
+    assert [(await inbox.read()).data for _ in range(2)] == [b"", "c"]
+    reader.feed_data(b"\x81\x01d" * AT_ONCE)
+    assert taken[2:] == ["d"] * (AT_ONCE - 2)
+    assert [(await inbox.read()).data for _ in range(2)] == ["d", "d"]
+    inbox.begin()
+    reader.feed_data(b"\x81\x04last\x81\x01e")
+    assert taken[-1] == "last"
+    # Whoever reads on finds out why no more is wanted.
+    assert [(await inbox.read()).data for _ in range(2)] == ["last", "e"]
 
 
 def test_the_packet_types_are_the_protocols() -> None:

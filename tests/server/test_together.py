@@ -63,3 +63,17 @@ async def test_who_gives_up_takes_nothing_from_the_others() -> None:
     assert await patient == 49
     with pytest.raises(asyncio.CancelledError):
         await impatient
+
+
+async def test_a_query_that_nobody_waits_for_is_over_before_it_is_closed() -> None:
+    library = Library()
+    together = Together(library.find, most=10)
+    gone = asyncio.create_task(together.ask(7))
+    await library.entered.wait()
+    gone.cancel()
+    closing = asyncio.create_task(together.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    library.open.set()
+    await closing
+    assert together._running is None

@@ -1,0 +1,63 @@
+"""What a websocket brings in, taken as it is read: no task is woken for a message.
+
+Private names of aiohttp are used: where it makes the queue for what it has read, and the messages
+that wait in that. `tests/server/test_engine.py` fails when they move.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import WSMsgType, web
+from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
+
+AT_ONCE = 32
+"""Messages of one read that are taken before others have their turn."""
+
+BUFFER = 65_536
+"""Bytes that may wait before the client is not read from; twice as many, by aiohttp's count."""
+
+Take = Callable[[str | bytes], bool]
+
+
+class Inbox(WebSocketDataQueue):
+    """Hands over messages as they come; what is more than that, or too many, waits for `receive`."""
+
+    take: Take | None = None
+    """Gets each message, and says whether more are wanted; the one after which none is waits."""
+
+    _taken = 0
+
+    def begin(self) -> None:
+        """Something has been read."""
+        self._taken = 0
+
+    def feed_data(self, message: Any, size: int) -> None:
+        if (
+            self.take is not None
+            and not self._buffer
+            and self._taken < AT_ONCE
+            and message.type in (WSMsgType.TEXT, WSMsgType.BINARY)
+        ):
+            self._taken += 1
+            if self.take(message.data):
+                return
+            self.take = None
+        super().feed_data(message, size)
+
+
+class Socket(web.WebSocketResponse):
+    """A websocket with such an inbox; nothing is compressed."""
+
+    inbox: Inbox
+
+    def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
+        """As aiohttp's, without its heartbeat: Engine.IO has its own."""
+        self._ws_protocol, self._writer = protocol, writer
+        loop = asyncio.get_running_loop()
+        self._reader = self.inbox = Inbox(request.protocol, BUFFER, loop=loop)
+        self._parser = WebSocketReader(
+            self.inbox, self._max_msg_size, compress=False, decode_text=True
+        )
+        request.protocol.set_parser(self._parser, data_received_cb=self.inbox.begin)
+        request.protocol.keep_alive(False)
