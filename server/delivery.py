@@ -105,6 +105,8 @@ class Delivery:
             client.welcome()
             self.announce(client, start)
             feed.start(start)
+            for state in self._namespaces[client.namespace].states:
+                self._runtime.states.greet(state, user_id, feed.offer)
 
     def leave(self, client: Client) -> None:
         user_id, feed = self._feeds.pop(client.sid, (0, None))
@@ -160,17 +162,20 @@ class Delivery:
             return await events.find_positions(db, streams)
 
     async def _read_pages(self, places: Sequence[Place]) -> dict[Place, list[Notice]]:
-        """What several devices of a person ask for together becomes packets once."""
+        """What several devices of a person ask for is read once, and becomes packets once."""
+        version = self._recent.version
         async with self._runtime.database.session(write=False) as db:
             pages = await events.read_pages(db, places, PAGE)
         links, now = self._runtime.links, self._runtime.clock()
-        return {
-            place: [
+        found = {}
+        for place, page in pages.items():
+            found[place] = notices = [
                 Notice(e.user_id, e.namespace, e.event, links.renew(e.data, now), e.at, e.seq)
                 for e in page
             ]
-            for place, page in pages.items()
-        }
+            if self._runtime.bus.healthy and place[0] in self._followers:
+                self._recent.fill(notices, version)
+        return found
 
     def follow(self, user_id: int, follower: Follower) -> None:
         spaces = self._followers.setdefault(user_id, {})

@@ -190,9 +190,6 @@ class Dispatch:
                 self._answer(client, ask, Unauthenticated())
             client.turns.waiting.clear()
             return
-        if client.present:
-            for state in self._namespaces[client.namespace].states:
-                self._runtime.states.tell(state, [client.user.id])
         await self._take_turns(client)
 
     async def _join_patiently(self, client: Client, raw: Any) -> None:

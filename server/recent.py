@@ -1,11 +1,12 @@
 """What people here were told last: who comes back after a moment asks the database for nothing.
 
 A copy of the end of the log, for those who have sockets here or had a moment ago. It holds what
-the bus told, so it may lack what the bus lost; whoever reads goes on in the log where it ends.
+the bus told and what was read in the log before that, so it may lack what the bus lost; whoever
+reads goes on in the log where it ends.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from server.bus import Notice
 from storage.events import Stream
@@ -21,6 +22,8 @@ class Recent:
     def __init__(self, room: int = ROOM) -> None:
         self._streams: OrderedDict[Stream, deque[Notice]] = OrderedDict()
         self._left = room
+        self.version = 0
+        """Moves when something is forgotten because it may be another by now."""
 
     def note(self, notice: Notice) -> None:
         """Remember a numbered event; after a gap only what follows it."""
@@ -37,9 +40,20 @@ class Recent:
         entries.append(notice)
         self._left -= len(notice.data)
         self._drop(entries, len(entries) - LENGTH)
-        while self._left < 0:
-            _, oldest = self._streams.popitem(last=False)
-            self._drop(oldest, len(oldest))
+        self._make_room()
+
+    def fill(self, page: Sequence[Notice], version: int) -> None:
+        """Remember events of one stream, read in the log when `version` was what it is now."""
+        if version != self.version or not page or page[-1].seq is None:
+            return
+        entries = self._streams.setdefault((page[0].user_id, page[0].namespace), deque())
+        first = entries[0].seq if entries and entries[0].seq is not None else page[-1].seq + 1
+        room = LENGTH - len(entries)
+        if page[-1].seq + 1 >= first and room:
+            older = [one for one in page if one.seq is not None and one.seq < first][-room:]
+            entries.extendleft(reversed(older))
+            self._left -= sum(len(one.data) for one in older)
+            self._make_room()
 
     def read(self, stream: Stream, after: int) -> list[Notice]:
         """What follows a seq without a gap, as far as is known; nothing where it is not."""
@@ -50,14 +64,21 @@ class Recent:
 
     def forget(self, user_id: int) -> None:
         """Nothing of this person's is remembered."""
+        self.version += 1
         for stream in list(self._list_streams(user_id)):
             entries = self._streams.pop(stream)
             self._drop(entries, len(entries))
 
     def clear(self) -> None:
+        self.version += 1
         for entries in self._streams.values():
             self._drop(entries, len(entries))
         self._streams.clear()
+
+    def _make_room(self) -> None:
+        while self._left < 0:
+            _, oldest = self._streams.popitem(last=False)
+            self._drop(oldest, len(oldest))
 
     def _list_streams(self, user_id: int) -> Iterator[Stream]:
         # There are some thousands at the most, and this is rare.

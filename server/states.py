@@ -13,6 +13,9 @@ from storage.database import Database, chunked
 
 log = get_logger(__name__)
 
+Hear = Callable[[Notice], None]
+"""Takes what one socket is told; never waits, nor raises."""
+
 PAUSE = 0.5
 """Seconds between two tellings: what changes many times meanwhile is read and told once."""
 
@@ -30,23 +33,38 @@ class States:
         self._bus = bus
         self._clock = clock
         self._stale: dict[State[Any], set[int]] = {}
-        self._rounds = Rounds(lambda: bool(self._stale), self._tell_stale, PAUSE)
+        self._newcomers: dict[State[Any], dict[int, list[Hear]]] = {}
+        self._rounds = Rounds(self._is_more, self._tell_stale, PAUSE)
 
     def tell(self, state: State[Any], user_ids: Collection[int]) -> None:
         """Tell these people soon; never waits, and a person waiting already is told once."""
         self._stale.setdefault(state, set()).update(user_ids)
         self._rounds.begin()
 
+    def greet(self, state: State[Any], user_id: int, hear: Hear) -> None:
+        """Tell the value to somebody who has just come, and to nobody else; never waits."""
+        self._newcomers.setdefault(state, {}).setdefault(user_id, []).append(hear)
+        self._rounds.begin()
+
     async def close(self) -> None:
         await self._rounds.close()
 
+    def _is_more(self) -> bool:
+        return bool(self._stale or self._newcomers)
+
     async def _tell_stale(self) -> None:
         stale, self._stale = self._stale, {}
-        for state, user_ids in stale.items():
-            for some in chunked(sorted(user_ids)):
-                await self._read_and_tell(state, some)
+        newcomers, self._newcomers = self._newcomers, {}
+        for state in stale | newcomers:
+            changed, come = stale.get(state, set()), newcomers.get(state, {})
+            for some in chunked(sorted(changed | come.keys())):
+                notices = await self._read(state, some)
+                self._bus.publish([one for one in notices if one.user_id in changed])
+                for notice in notices:
+                    for hear in come.get(notice.user_id, ()):
+                        hear(notice)
 
-    async def _read_and_tell(self, state: State[Any], user_ids: Collection[int]) -> None:
+    async def _read(self, state: State[Any], user_ids: Collection[int]) -> list[Notice]:
         try:
             async with self._database.session(write=False) as db:
                 # The seqs first: a value may be newer than it claims to be, never older.
@@ -54,18 +72,16 @@ class States:
                 values = await state.read(db, user_ids)
         except Exception as error:
             log.warning("states.unread", state=state.name, error=type(error).__name__)
-            return
+            return []
         now = self._clock()
-        self._bus.publish(
-            [
-                Notice(
-                    user_id,
-                    state.namespace,
-                    state.name,
-                    value.model_dump_json(),
-                    now,
-                    as_of=heads.get((user_id, state.namespace), 0),
-                )
-                for user_id, value in values.items()
-            ]
-        )
+        return [
+            Notice(
+                user_id,
+                state.namespace,
+                state.name,
+                value.model_dump_json(),
+                now,
+                as_of=heads.get((user_id, state.namespace), 0),
+            )
+            for user_id, value in values.items()
+        ]

@@ -55,6 +55,36 @@ def test_each_stream_is_bounded_and_so_are_all() -> None:
     assert seqs(recent, 1, user_id=2) == [2]
 
 
+def test_what_was_read_in_the_log_goes_before_what_is_known() -> None:
+    recent = Recent()
+    recent.fill([notice(3), notice(4)], recent.version)
+    assert seqs(recent, 2) == [3, 4]
+    recent.note(notice(5))
+    recent.fill([notice(seq) for seq in range(1, 5)], recent.version)
+    assert seqs(recent, 0) == [1, 2, 3, 4, 5]
+    recent.note(notice(9))
+    recent.fill([notice(6), notice(7)], recent.version)
+    assert seqs(recent, 5) == [], "8 is missing"
+    recent.fill([notice(seq) for seq in range(1, 10)], recent.version)
+    assert seqs(recent, 0) == list(range(1, 10))
+    recent.fill([notice(seq, user_id=2) for seq in range(1, LENGTH + 3)], recent.version)
+    assert seqs(recent, 1, user_id=2) == []
+    assert seqs(recent, 2, user_id=2) == list(range(3, LENGTH + 3))
+    recent.fill([notice(1, user_id=2), notice(2, user_id=2)], recent.version)
+    assert seqs(recent, 0, user_id=2) == [], "there is no room for them"
+
+
+def test_what_was_read_before_something_was_rewritten_is_not_remembered() -> None:
+    recent = Recent()
+    before = recent.version
+    recent.forget(1)
+    recent.fill([notice(1)], before)
+    assert seqs(recent, 0) == []
+    recent.clear()
+    recent.fill([notice(1)], before)
+    assert seqs(recent, 0) == []
+
+
 @contextmanager
 def counting_reads_of_the_log(kernel: Instance) -> Iterator[list[str]]:
     engine = kernel.runtime.database.reader.sync_engine
@@ -84,6 +114,18 @@ async def test_who_comes_back_after_a_moment_reads_no_log(kernel: Instance, pers
         await client.wait_for_seq(2, namespace=PLACE)
 
     assert (numbers(client), reads) == ([7, 8], [])
+
+
+async def test_another_device_does_not_read_the_log_again(kernel: Instance, person: Person) -> None:
+    await log_silently(kernel, person, 7, 8)
+
+    with counting_reads_of_the_log(kernel) as reads:
+        devices = [await kernel.connect(person, PLACE, after=0) for _ in range(2)]
+        for device in devices:
+            await device.wait_for_seq(2, namespace=PLACE)
+
+    assert [numbers(device) for device in devices] == [[7, 8], [7, 8]]
+    assert len(reads) == 1
 
 
 async def test_what_the_bus_lost_is_read_from_the_log(kernel: Instance, person: Person) -> None:
