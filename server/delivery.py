@@ -147,14 +147,20 @@ class Delivery:
         text = orjson.dumps(ready).decode()
         client.send(event_frame(client.namespace, READY, text, at=self._runtime.clock()))
 
+    def recall(self, user_id: int, namespace: str, after: int) -> list[Notice]:
+        """What is remembered of what follows, up to some place; nothing if the first is not."""
+        if not self._runtime.bus.healthy:
+            return []
+        links, now = self._runtime.links, self._runtime.clock()
+        # Each is a packet already; only what has links must be made anew.
+        return [
+            one if (data := links.renew(one.data, now)) == one.data else replace(one, data=data)
+            for one in self._recent.read((user_id, namespace), after)
+        ]
+
     async def read(self, user_id: int, namespace: str, after: int) -> list[Notice]:
-        if self._runtime.bus.healthy and (known := self._recent.read((user_id, namespace), after)):
-            links, now = self._runtime.links, self._runtime.clock()
-            # Each is a packet already; only what has links must be made anew.
-            return [
-                one if (data := links.renew(one.data, now)) == one.data else replace(one, data=data)
-                for one in known
-            ]
+        if known := self.recall(user_id, namespace, after):
+            return known
         return await self._pages.ask((user_id, namespace, after)) or []
 
     async def _find_positions(self, streams: Sequence[Stream]) -> dict[Stream, Position]:

@@ -173,9 +173,10 @@ class Dispatch:
 
     async def _enter(self, client: Client, auth: Any) -> None:
         connection = client.connection
+        structlog.contextvars.bind_contextvars(request_id=connection.caller.request_id)
         if connection.identity is None:
             # The database may be away for a moment.
-            connection.expect_sign_in(JOIN_TIMEOUT)
+            connection.wait_for_sign_in()
         outcome = await guarded(
             "connect", lambda: self._join_patiently(client, auth), timeout=JOIN_TIMEOUT
         )

@@ -8,8 +8,7 @@ sessions (`wire.py`), and the polling GET, which forgets packets of a lost respo
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import engineio
 from aiohttp import web
@@ -20,15 +19,30 @@ from yarl import URL
 from server.bus import Bus
 from server.errors import Error, Invalid, Unauthenticated
 from server.frames import Frame
+from server.inbox import MAX_PACKET, open_socket
 from server.peers import Peers
 from server.sending import Flusher, Held
-from server.wire import MAX_PACKET, PING_INTERVAL, PING_TIMEOUT, Wire
+from server.wire import PING_INTERVAL, PING_TIMEOUT, Wire
 
 _silent = logging.getLogger("emotrack.engineio")
 """The library's own messages repeat what clients send."""
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
 _silent.setLevel(logging.CRITICAL + 1)
+
+
+class Owner(Protocol):
+    """Whom the sessions belong to."""
+
+    async def let_in(self, request: web.Request) -> Error | None:
+        """Whether there may be one more."""
+
+    def opened(self, wire: Wire, request: web.Request) -> None: ...
+
+    def receive(self, sid: str, data: str | bytes) -> None:
+        """A message; never waits, nor raises."""
+
+    def closed(self, sid: str) -> None: ...
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is untyped
@@ -41,8 +55,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         self,
         origins: tuple[str, ...],
         bus: Bus,
-        let_in: Callable[[web.Request], Awaitable[Error | None]],
-        receive: Callable[[str, str | bytes], None],
+        owner: Owner,
     ) -> None:
         super().__init__(
             async_mode="aiohttp",
@@ -57,8 +70,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         self._tasks: set[asyncio.Task[None]] = set()
         self._bus = bus
         self._peers = Peers(bus, MAX_PACKET)
-        self._let_in = let_in
-        self.receive = receive
+        self.owner = owner
         self.flusher = Flusher()
 
     def generate_id(self) -> str:
@@ -76,9 +88,6 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
     def create_queue(self, *args: Any, **kwargs: Any) -> Held:
         return Held()
 
-    async def trigger(self, event: str, *args: Any) -> None:
-        await self._trigger_event(event, *args, run_async=False)
-
     def later(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -88,6 +97,8 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         if (refused := await self._turn_away(request)) is not None:
             return refused
+        if self._opens_websocket(request):
+            return await self._serve_websocket(request)
         wire = self.sockets.get(request.query.get("sid", ""))
         if wire is None and (owner := await self._peers.find(request)) is not None:
             return await self._forward(request, owner)
@@ -103,14 +114,39 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         if "token" in request.query:
             # Query strings end up in logs and histories.
             error = Unauthenticated()
-        elif _wants_websocket(request) and not web.WebSocketResponse().can_prepare(request):
-            return refusal(400, Invalid().json())
         elif len(request.query.getall("sid", [])) > 1 or request.query.get("sid") == "":
             # The library and we would read two sessions, or none, from it.
             return refusal(400, Invalid().json())
         elif "sid" not in request.query and request.method == "GET":
-            error = await self._let_in(request)
+            error = await self.owner.let_in(request)
         return None if error is None else refusal(error.status, error.json())
+
+    def _opens_websocket(self, request: web.Request) -> bool:
+        """Whether it asks for a session without any polling, and may have it.
+
+        Why another may not, the library says.
+        """
+        query = request.query
+        if "sid" in query or query.get("transport") != "websocket" or not _wants_websocket(request):
+            return False
+        if query.getall("EIO", []) != ["4"]:
+            return False
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return True
+        allowed = self._cors_allowed_origins({"HTTP_HOST": request.headers.get("Host", "")})
+        return allowed is None or origin in allowed
+
+    async def _serve_websocket(self, request: web.Request) -> web.StreamResponse:
+        """Without the library, whose way from here costs more than all of ours."""
+        socket = await open_socket(request)
+        if socket is None:
+            return web.Response(status=400)
+        wire = self._open(request)
+        wire.flow(request, socket)
+        wire.post(self._describe(wire.sid, "websocket"))
+        await wire.serve(socket)
+        return socket
 
     async def _forward(self, request: web.Request, owner: URL) -> web.StreamResponse:
         response: web.StreamResponse | None
@@ -161,13 +197,23 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
     async def _handle_connect(
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
     ) -> Any:
-        """As in the library, but with a Wire for a socket."""
+        """As in the library, for clients that poll, and with a Wire for a socket."""
+        wire = self._open(environ["aiohttp.request"])
+        wire.post(self._describe(wire.sid, transport))
+        wire.connected = True
+        return self._ok(await wire.poll(), jsonp_index=jsonp_index)
+
+    def _open(self, request: web.Request) -> Wire:
         if self.start_service_task:
             self.start_service_task = False
             self.service_task_handle = self.start_background_task(self._service_task)
         sid = self.generate_id()
-        wire = Wire(self, sid)
-        self.sockets[sid] = wire
+        self.sockets[sid] = wire = Wire(self, sid)
+        self.owner.opened(wire, request)
+        wire.schedule_ping()
+        return wire
+
+    def _describe(self, sid: str, transport: str) -> Frame:
         opening = {
             "sid": sid,
             "upgrades": self._upgrades(sid, transport),
@@ -175,13 +221,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
             "pingInterval": PING_INTERVAL * 1000,
             "maxPayload": MAX_PACKET,
         }
-        wire.post(Frame(f"{OPEN}{dumps(opening).decode()}"))
-        await self.trigger("connect", sid, environ)
-        wire.schedule_ping()
-        if transport == "websocket":
-            return await wire.handle_get_request(environ)
-        wire.connected = True
-        return self._ok(await wire.poll(), jsonp_index=jsonp_index)
+        return Frame(f"{OPEN}{dumps(opening).decode()}")
 
     async def stop(self) -> None:
         await self._peers.stop()

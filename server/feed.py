@@ -69,8 +69,20 @@ class Feed:
         self._started = True
         self._last = start.after
         self._known = max(self._known, start.head)
-        if self._known > self._last:
+        if self._known > self._last and not self._recall():
             self._catch_up("join", 0)
+
+    def _recall(self) -> bool:
+        """Send what is remembered; whether that is all there is."""
+        known = self._delivery.recall(self._client.user.id, self.namespace, self._last)
+        if not known or known[-1].seq != self._known:
+            return False
+        for notice in known:
+            self._send(notice, "replayed")
+        metrics.catch_ups.labels("join").inc()
+        metrics.catch_up_seconds.observe(0)
+        metrics.catch_up_rows.observe(len(known))
+        return True
 
     def stop(self) -> None:
         if self._catching_up is not None:

@@ -14,7 +14,7 @@ from pydantic import Field as Bounds
 
 from server import incoming, texts
 from server.answers import refuse, respond, write_json
-from server.auth import Identity, new_id
+from server.auth import Identity, next_id
 from server.batches import Batches
 from server.bodies import Receives
 from server.bus import Notice
@@ -260,7 +260,7 @@ class _Waiter:
 @web.middleware
 async def name_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Each request gets an id, whatever it may bring as one: its lines in the log carry it."""
-    request[REQUEST_ID] = new_id()
+    request[REQUEST_ID] = next_id()
     structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
     return await handler(request)
 
@@ -330,6 +330,8 @@ async def _read_json(request: web.Request) -> Any:
 def _find_address(request: web.Request, trusted: Any) -> str:
     """The client's address: the last one that is not a proxy of ours."""
     address = request.remote or ""
+    if not trusted:
+        return address[:45]
     hops = request.headers.get("X-Forwarded-For", "").split(",")
     while hops and _is_in(address, trusted):
         hop = hops.pop().strip()

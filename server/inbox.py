@@ -14,6 +14,10 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 AT_ONCE = 32
 """Messages of one read that are taken before others have their turn."""
 
+MAX_PACKET = 1_000_000
+"""Characters in one packet, or in the body of one polling POST."""
+
+CLOSE_TIMEOUT = 2
 BUFFER = 65_536
 """Bytes that may wait before the client is not read from; twice as many, by aiohttp's count."""
 
@@ -44,6 +48,16 @@ class Inbox(WebSocketDataQueue):
                 return
             self.take = None
         super().feed_data(message, size)
+
+
+async def open_socket(request: web.Request) -> "Socket | None":
+    """Answer a handshake; None, when the client has gone already. Raises: HTTPBadRequest."""
+    socket = Socket(max_msg_size=MAX_PACKET, compress=False, timeout=CLOSE_TIMEOUT)
+    try:
+        await socket.prepare(request)
+    except ConnectionError:
+        return None
+    return socket
 
 
 class Socket(web.WebSocketResponse):

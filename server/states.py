@@ -59,7 +59,8 @@ class States:
             changed, come = stale.get(state, set()), newcomers.get(state, {})
             for some in chunked(sorted(changed | come.keys())):
                 notices = await self._read(state, some)
-                self._bus.publish([one for one in notices if one.user_id in changed])
+                if told := [one for one in notices if one.user_id in changed]:
+                    self._bus.publish(told)
                 for notice in notices:
                     for hear in come.get(notice.user_id, ()):
                         hear(notice)

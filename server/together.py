@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -25,19 +25,17 @@ class Together(Generic[Key, Answer]):
         """`find` answers up to `most` keys; those it leaves out have no answer."""
         self._find = find
         self._most = most
-        self._asked: dict[Key, asyncio.Future[Answer | None]] = {}
+        self._asked: dict[Key, list[asyncio.Future[Answer | None]]] = {}
         self._running: asyncio.Task[None] | None = None
 
     async def ask(self, key: Key) -> Answer | None:
         """Raises: what the query raised."""
-        future = self._asked.get(key)
-        if future is None:
-            future = self._asked[key] = asyncio.get_running_loop().create_future()
-            if self._running is None:
-                # Nobody's request: it must not carry the id of the one that started it.
-                self._running = asyncio.create_task(self._run(), context=contextvars.Context())
-        # Others may have asked the same.
-        return await asyncio.shield(future)
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(key, []).append(future)
+        if self._running is None:
+            # Nobody's request: it must not carry the id of the one that started it.
+            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
+        return await future
 
     async def close(self) -> None:
         """Let the query come to its end: those who asked may have gone, and it holds a connection."""
@@ -50,11 +48,17 @@ class Together(Generic[Key, Answer]):
             try:
                 found = await self._find(list(asked))
             except Exception as error:
-                for future in asked.values():
+                for future in _list_waiting(asked.values()):
                     future.set_exception(error)
-                    # Perhaps nobody waits any more.
-                    future.exception()
             else:
-                for key, future in asked.items():
-                    future.set_result(found.get(key))
+                for key, futures in asked.items():
+                    for future in _list_waiting([futures]):
+                        future.set_result(found.get(key))
         self._running = None
+
+
+def _list_waiting(
+    asked: Iterable[list[asyncio.Future[Answer | None]]],
+) -> Iterator[asyncio.Future[Answer | None]]:
+    """Whoever gave up waits no more."""
+    return (future for futures in asked for future in futures if not future.done())

@@ -39,6 +39,7 @@ SIGN_IN_WITHIN = 10.0
 """Seconds in which a connection must join a namespace."""
 
 FINISH_TIMEOUT = 3.0
+CALLER = web.RequestKey("caller", Caller)
 
 
 @dataclass(slots=True)
@@ -122,6 +123,11 @@ class Connection:
     def expect_sign_in(self, seconds: float | None = None) -> None:
         within = SIGN_IN_WITHIN if seconds is None else seconds
         self.limit_to(within, lambda: self.refuse("unauthenticated"))
+
+    def wait_for_sign_in(self) -> None:
+        """However long that takes which has begun: it has an end of its own."""
+        if self.timer is not None:
+            self.timer.cancel()
 
     def limit_to(self, seconds: float, then: Callable[[], None]) -> None:
         """Run `then` after some seconds, unless another limit takes this one's place."""
@@ -256,10 +262,8 @@ class Transport:
     ) -> None:
         settings = runtime.settings
         self.is_draining = False
-        self.engine = Engine(settings.cors_origins, runtime.bus, self._let_in, self._receive)
+        self.engine = Engine(settings.cors_origins, runtime.bus, self)
         self._gate = Gate(settings.rate_limit_scale, runtime.limits)
-        self.engine.on("connect", self._opened)
-        self.engine.on("disconnect", self._closed)
         self._connections: dict[str, Connection] = {}
         self._door = door
         self._new_turns = new_turns
@@ -299,21 +303,22 @@ class Transport:
     async def stop(self) -> None:
         await self.engine.stop()
 
-    async def _let_in(self, request: web.Request) -> Error | None:
+    async def let_in(self, request: web.Request) -> Error | None:
         if self.is_draining:
             return Unavailable(retry_after=1)
         try:
-            await self._gate.knock(self._read_caller(request).address)
+            request[CALLER] = caller = self._read_caller(request)
+            await self._gate.knock(caller.address)
         except Error as error:
             return error
         return None
 
-    async def _opened(self, sid: str, environ: dict[str, Any]) -> None:
-        caller = self._read_caller(environ["aiohttp.request"])
-        wire = self.engine.sockets[sid]
-        self._connections[sid] = Connection(wire, caller, self._door, self._gate, self._new_turns)
+    def opened(self, wire: Wire, request: web.Request) -> None:
+        self._connections[wire.sid] = Connection(
+            wire, request[CALLER], self._door, self._gate, self._new_turns
+        )
 
-    def _receive(self, sid: str, data: str | bytes) -> None:
+    def receive(self, sid: str, data: str | bytes) -> None:
         connection = self._connections.get(sid)
         if connection is not None:
             try:
@@ -322,7 +327,7 @@ class Transport:
                 log.exception("transport.packet_failed")
                 connection.refuse("internal")
 
-    async def _closed(self, sid: str, reason: str) -> None:
+    def closed(self, sid: str) -> None:
         connection = self._connections.pop(sid, None)
         if connection is not None:
             connection.close()

@@ -20,14 +20,11 @@ from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE
 
 from server import metrics
 from server.frames import Frame
-from server.inbox import Socket
+from server.inbox import CLOSE_TIMEOUT, MAX_PACKET, Socket, open_socket
 from server.sending import Flowing, Held, SendQueue
 
 if TYPE_CHECKING:
     from server.engine import Engine
-
-MAX_PACKET = 1_000_000
-"""Characters in one packet, or in the body of one polling POST."""
 
 MAX_POST_PACKETS = 10_000
 MAX_POLL_PACKETS = 16
@@ -38,7 +35,6 @@ PACKETS_AT_ONCE = 32
 PING_INTERVAL = 25
 PING_TIMEOUT = 20
 PROBE_TIMEOUT = 10
-CLOSE_TIMEOUT = 2
 POLICY_VIOLATION = 1008
 SERVICE_RESTART = 1012
 NOBODYS_FAULT = ("draining", "epoch_changed")
@@ -109,7 +105,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         self.closing = True
         if self._next_ping is not None:
             self._next_ping.cancel()
-        await self.server.trigger("disconnect", self.sid, reason)
+        self.server.owner.closed(self.sid)
         if isinstance(self.queue, Held):
             self.queue.end(_CLOSE_FRAME)
         self._ending = self.server.later(self._end())
@@ -137,9 +133,9 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
     def take(self, data: str | bytes) -> bool:
         """One packet from the client, in either transport; False if it ended the session."""
         if isinstance(data, bytes):
-            self.server.receive(self.sid, data)
+            self.server.owner.receive(self.sid, data)
         elif data[:1] == _TEXT_MESSAGE and data[1:2].isdigit():
-            self.server.receive(self.sid, data[1:])
+            self.server.owner.receive(self.sid, data[1:])
         elif data == _PONG:
             self.schedule_ping()
         elif data == _CLOSE:
@@ -192,20 +188,21 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
 
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> web.StreamResponse:
         request: web.Request = environ["aiohttp.request"]
-        socket = Socket(max_msg_size=MAX_PACKET, compress=False, timeout=CLOSE_TIMEOUT)
-        try:
-            await socket.prepare(request)
-        except ConnectionError:
-            # The client has gone already; what it still polls for is not concerned.
-            if not self.connected:
-                await self.close(reason=self.server.reason.TRANSPORT_ERROR)
-            return web.Response(status=400)
-        if self.connected and not await self._probe(socket):
-            await socket.close()
-            return socket
         # The library's frames hold it for as long as the connection lasts.
         environ.clear()
-        self._flow(request, socket)
+        socket = await open_socket(request)
+        if socket is None:
+            # What the client still polls for is not concerned.
+            return web.Response(status=400)
+        if not await self._probe(socket):
+            await socket.close()
+            return socket
+        self.flow(request, socket)
+        await self.serve(socket)
+        return socket
+
+    async def serve(self, socket: Socket) -> None:
+        """Hear the client until it has gone."""
         try:
             await self._read(socket)
         finally:
@@ -213,9 +210,9 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             await self.close(reason=self.server.reason.TRANSPORT_CLOSE)
             if self._ending is not None:
                 await asyncio.wait([self._ending])
-        return socket
 
-    def _flow(self, request: web.Request, socket: Socket) -> None:
+    def flow(self, request: web.Request, socket: Socket) -> None:
+        """Let what there is, and will be, leave by the websocket."""
         self._request, self._socket = request, socket
         self.connected = self.upgraded = True
         socket.inbox.take = self.take

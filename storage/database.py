@@ -61,8 +61,10 @@ class Pool(AsyncAdaptedQueuePool):
 class Database:
     """A writer and a reader of one database.
 
-    On PostgreSQL both are the same pool. SQLite allows one writer at a time: the writer's pool
-    holds a single connection, so that waiting for it is fair, asynchronous and bounded.
+    On PostgreSQL both are the same pool, and each statement of a reader is a transaction: it sees
+    what is committed by then in any case, and needs no BEGIN or ROLLBACK. SQLite allows one writer
+    at a time: the writer's pool holds a single connection, so that waiting for it is fair,
+    asynchronous and bounded.
     """
 
     def __init__(self, url: str | URL) -> None:
@@ -72,23 +74,26 @@ class Database:
             self.writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
             self.reader = _sqlite_engine(self.url, begin="BEGIN", pool_size=4)
         else:
-            self.writer = self.reader = _postgresql_engine(self.url)
+            self.writer = _postgresql_engine(self.url)
+            self.reader = self.writer.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def engines(self) -> dict[str, AsyncEngine]:
+        """Those with a pool and listeners of their own."""
+        own = {"writer": self.writer}
+        return {**own, "reader": self.reader} if self.is_sqlite else own
 
     @property
     def pools(self) -> dict[str, Pool]:
-        """Each pool once, for those who watch them."""
-        engines = {"writer": self.writer, "reader": self.reader}
-        if self.reader is self.writer:
-            del engines["reader"]
-        return {name: cast("Pool", engine.pool) for name, engine in engines.items()}
+        return {name: cast("Pool", engine.pool) for name, engine in self.engines.items()}
 
     def session(self, *, write: bool) -> AsyncSession:
         """A session that takes a connection at its first statement, not before."""
         return AsyncSession(self.writer if write else self.reader, expire_on_commit=False)
 
     async def close(self) -> None:
-        await self.writer.dispose()
-        await self.reader.dispose()
+        for engine in self.engines.values():
+            await engine.dispose()
 
 
 class SqliteConnection(aiosqlite.Connection):

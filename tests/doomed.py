@@ -142,9 +142,9 @@ def _count_steps(runtime: Runtime, pipe: int, die_at: int | None) -> None:
         os.write(pipe, b".")
 
     # Inside a transaction one death is as good as another: the database takes all of it back.
-    for engine in {runtime.database.writer.sync_engine, runtime.database.reader.sync_engine}:
-        event.listen(engine, "begin", step)
-        event.listen(engine, "commit", step)
+    for engine in runtime.database.engines.values():
+        event.listen(engine.sync_engine, "begin", step)
+        event.listen(engine.sync_engine, "commit", step)
 
 
 def _is_busy() -> bool:

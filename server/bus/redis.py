@@ -101,7 +101,7 @@ class RedisBus:
         # People on this instance do not wait for Redis, nor miss anything when it is away.
         if self._listener is not None:
             self._listener.receive([one for one in messages if one.user_id in self._wanted])
-        if self._is_alone:
+        if self._is_alone or not messages:
             return
         if (lost := len(self._outgoing) + len(messages) - OUTGOING) > 0:
             metrics.bus_lost.inc(min(lost, len(messages)))

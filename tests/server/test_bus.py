@@ -231,3 +231,17 @@ async def test_whoever_is_alone_again_is_silent_again(new_bus: NewBus) -> None:
     await wait_until(lambda: not is_silent(), "they have heard of each other")
     await other.stop()
     await wait_until(is_silent, "it is alone")
+
+
+@pytest.mark.scaled
+async def test_to_say_nothing_tells_nobody_whether_one_is_alone(new_bus: NewBus) -> None:
+    (one, _), (other, ears) = await new_bus(), await new_bus()
+    other.subscribe(1)
+    one.publish([notice(1, 1)])
+    await ears.wait_for(lambda: ears.heard)
+
+    one.publish([])
+    await asyncio.sleep(0)
+    one.publish([notice(1, 2)])
+
+    await ears.wait_for(lambda: len(ears.heard) == 2)

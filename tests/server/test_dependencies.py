@@ -151,7 +151,7 @@ async def test_a_crowd_that_joins_leaves_connections_for_the_others(
 async def take_all_connections(server: Instance) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         database = server.runtime.database
-        for engine in {database.writer, database.reader}:
+        for engine in database.engines.values():
             for _ in range(cast("Pool", engine.pool).size()):
                 await stack.enter_async_context(engine.connect())
         yield

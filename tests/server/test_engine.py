@@ -49,7 +49,6 @@ def test_the_libraries_are_pinned_to_the_versions_read(package: str, pin: str) -
         (AsyncSocket._upgrade_websocket, "(self, environ)"),
         (engineio.AsyncServer.handle_request, "(self, *args, **kwargs)"),
         (engineio.AsyncServer._handle_connect, "(self, environ, transport, jsonp_index=None)"),
-        (engineio.AsyncServer._trigger_event, "(self, event, *args, **kwargs)"),
         (engineio.AsyncServer._service_task, "(self)"),
         (engineio.AsyncServer.create_queue, "(self, *args, **kwargs)"),
         (engineio.AsyncServer.start_background_task, "(self, target, *args, **kwargs)"),

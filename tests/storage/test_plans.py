@@ -70,10 +70,12 @@ class Planner:
         def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
             asked.append((statement, parameters))
 
-        engine = self._database.reader.sync_engine
-        event.listen(engine, "before_cursor_execute", note)
+        engines = [one.sync_engine for one in self._database.engines.values()]
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", note)
         yield asked
-        event.remove(engine, "before_cursor_execute", note)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
 
 
 def _list_steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

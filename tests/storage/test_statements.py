@@ -55,10 +55,7 @@ class Counter:
 
 @pytest.fixture
 def counter(server: Instance) -> Iterator[Counter]:
-    engines = {
-        server.runtime.database.writer.sync_engine,
-        server.runtime.database.reader.sync_engine,
-    }
+    engines = [one.sync_engine for one in server.runtime.database.engines.values()]
 
     def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         statements = counted.get()
