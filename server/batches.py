@@ -95,15 +95,18 @@ class Line:
             asker.settle(Unavailable(retry_after=1))
             return
         self._waiting.append(asker)
-        enough = 1 if not self.running else self._event.batch // BESIDE
-        if len(self._waiting) >= enough and len(self.running) < AT_ONCE:
+        if len(self.running) < AT_ONCE and self._are_enough(beside=len(self.running)):
             self.running.add(asyncio.create_task(self._run()))
+
+    def _are_enough(self, *, beside: int) -> bool:
+        """Whether those who wait are worth a batch beside so many others."""
+        return len(self._waiting) >= (self._event.batch // BESIDE if beside else 1)
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.
         structlog.contextvars.clear_contextvars()
         try:
-            while askers := self._take():
+            while self._are_enough(beside=len(self.running) - 1) and (askers := self._take()):
                 names = {asker.name for asker in askers}
                 self._served |= names
                 try:

@@ -58,8 +58,6 @@ log = get_logger(__name__)
 JOIN_PATIENCE = 10.0
 """Seconds in which a join is tried again when the database does not answer."""
 
-JOIN_TIMEOUT = 60.0
-
 MAX_TURNS = 1000
 """Events of one client that may wait for their turn."""
 
@@ -174,12 +172,9 @@ class Dispatch:
     async def _enter(self, client: Client, auth: Any) -> None:
         connection = client.connection
         structlog.contextvars.bind_contextvars(request_id=connection.caller.request_id)
-        if connection.identity is None:
-            # The database may be away for a moment.
-            connection.wait_for_sign_in()
-        outcome = await guarded(
-            "connect", lambda: self._join_patiently(client, auth), timeout=JOIN_TIMEOUT
-        )
+        connection.sign_in_by = None
+        # Each question to the database has its timeout, and after some seconds none is asked again.
+        outcome = await guarded("connect", lambda: self._join_patiently(client, auth), timeout=None)
         if isinstance(outcome, Error):
             if connection.identity is None:
                 connection.expect_sign_in()

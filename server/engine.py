@@ -8,6 +8,7 @@ sessions (`wire.py`), and the polling GET, which forgets packets of a lost respo
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import engineio
@@ -139,12 +140,12 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
 
     async def _serve_websocket(self, request: web.Request) -> web.StreamResponse:
         """Without the library, whose way from here costs more than all of ours."""
-        socket = await open_socket(request)
+        sid = self.generate_id()
+        socket = await open_socket(request, _describe(sid, upgrades=[]))
         if socket is None:
             return web.Response(status=400)
-        wire = self._open(request)
+        wire = self._open(request, sid)
         wire.flow(request, socket)
-        wire.post(self._describe(wire.sid, "websocket"))
         await wire.serve(socket)
         return socket
 
@@ -198,30 +199,20 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
         self, environ: dict[str, Any], transport: str, jsonp_index: int | None = None
     ) -> Any:
         """As in the library, for clients that poll, and with a Wire for a socket."""
-        wire = self._open(environ["aiohttp.request"])
-        wire.post(self._describe(wire.sid, transport))
+        sid = self.generate_id()
+        wire = self._open(environ["aiohttp.request"], sid)
+        wire.post(_describe(sid, upgrades=self._upgrades(sid, transport)))
         wire.connected = True
         return self._ok(await wire.poll(), jsonp_index=jsonp_index)
 
-    def _open(self, request: web.Request) -> Wire:
+    def _open(self, request: web.Request, sid: str) -> Wire:
         if self.start_service_task:
             self.start_service_task = False
             self.service_task_handle = self.start_background_task(self._service_task)
-        sid = self.generate_id()
         self.sockets[sid] = wire = Wire(self, sid)
         self.owner.opened(wire, request)
         wire.schedule_ping()
         return wire
-
-    def _describe(self, sid: str, transport: str) -> Frame:
-        opening = {
-            "sid": sid,
-            "upgrades": self._upgrades(sid, transport),
-            "pingTimeout": PING_TIMEOUT * 1000,
-            "pingInterval": PING_INTERVAL * 1000,
-            "maxPayload": MAX_PACKET,
-        }
-        return Frame(f"{OPEN}{dumps(opening).decode()}")
 
     async def stop(self) -> None:
         await self._peers.stop()
@@ -229,6 +220,18 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library is unty
             await wire.close(reason=self.reason.SERVER_DISCONNECT)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.shutdown()
+
+
+def _describe(sid: str, upgrades: Sequence[str]) -> Frame:
+    """What a session begins with."""
+    opening = {
+        "sid": sid,
+        "upgrades": upgrades,
+        "pingTimeout": PING_TIMEOUT * 1000,
+        "pingInterval": PING_INTERVAL * 1000,
+        "maxPayload": MAX_PACKET,
+    }
+    return Frame(f"{OPEN}{dumps(opening).decode()}")
 
 
 def _wants_websocket(request: web.Request) -> bool:

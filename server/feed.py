@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,8 +78,7 @@ class Feed:
         known = self._delivery.recall(self._client.user.id, self.namespace, self._last)
         if not known or known[-1].seq != self._known:
             return False
-        for notice in known:
-            self._send(notice, "replayed")
+        self._send_all(known)
         metrics.catch_ups.labels("join").inc()
         metrics.catch_up_seconds.observe(0)
         metrics.catch_up_rows.observe(len(known))
@@ -126,6 +126,12 @@ class Feed:
         self._last = notice.seq or self._last
         self._delivery.told[kind] += 1
 
+    def _send_all(self, notices: Sequence[Notice]) -> None:
+        """What is replayed leaves as one."""
+        self._wire.post_all([notice.frame or _encode(notice) for notice in notices])
+        self._last = notices[-1].seq or self._last
+        self._delivery.told["replayed"] += len(notices)
+
     def _send_early(self) -> None:
         while (notice := self._early.pop(self._last + 1, None)) is not None:
             self._send(notice, "live")
@@ -170,8 +176,7 @@ class Feed:
             self._last = self._known = start.head
             self._delivery.announce(self._client, start)
             return 0
-        for notice in page:
-            self._send(notice, "replayed")
+        self._send_all(page)
         if self._known > self._last:
             await asyncio.wait_for(self._wire.queue.drained(), DRAIN_TIMEOUT)
         return len(page)

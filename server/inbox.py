@@ -11,6 +11,8 @@ from typing import Any
 from aiohttp import WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
+from server.frames import Frame
+
 AT_ONCE = 32
 """Messages of one read that are taken before others have their turn."""
 
@@ -50,11 +52,18 @@ class Inbox(WebSocketDataQueue):
         super().feed_data(message, size)
 
 
-async def open_socket(request: web.Request) -> "Socket | None":
-    """Answer a handshake; None, when the client has gone already. Raises: HTTPBadRequest."""
+async def open_socket(request: web.Request, first: Frame | None = None) -> "Socket | None":
+    """Answer a handshake, and send `first` with the answer; None when the client has gone already.
+
+    Raises: HTTPBadRequest.
+    """
     socket = Socket(max_msg_size=MAX_PACKET, compress=False, timeout=CLOSE_TIMEOUT)
     try:
-        await socket.prepare(request)
+        writer = await socket.prepare(request)
+        if first is None:
+            writer.send_headers()
+        else:
+            await writer.write(first.wrap())
     except ConnectionError:
         return None
     return socket
@@ -64,6 +73,10 @@ class Socket(web.WebSocketResponse):
     """A websocket with such an inbox; nothing is compressed."""
 
     inbox: Inbox
+    _send_headers_immediately = False
+
+    async def _prepare_headers(self) -> None:
+        """The handshake has put in all that there must be."""
 
     def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
         """As aiohttp's, without its heartbeat: Engine.IO has its own."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Protocol
 
 from aiohttp.base_protocol import BaseProtocol
@@ -26,6 +27,9 @@ class SendQueue(Protocol):
 
     def put(self, frame: Frame) -> bool:
         """Take a frame, unless it is full."""
+
+    def put_all(self, frames: Sequence[Frame]) -> bool:
+        """Take one after the other, until it is full."""
 
     async def drained(self) -> None:
         """Wait until the client has taken what there is, or is gone."""
@@ -54,6 +58,9 @@ class Held:
         self._add(frame)
         return True
 
+    def put_all(self, frames: Sequence[Frame]) -> bool:
+        return all(map(self.put, frames))
+
     def end(self, last: Frame | None = None) -> None:
         """Nothing more will come, but for this."""
         if last is not None:
@@ -78,7 +85,7 @@ class Held:
 
     def pour(self, target: SendQueue) -> bool:
         """Let it go on elsewhere, if there is room; whoever still waits here gets nothing."""
-        is_taken = all(target.put(frame) for frame in self._frames)
+        is_taken = target.put_all(self._frames)
         self._frames.clear()
         self._size = 0
         self._empty.set()
@@ -123,12 +130,17 @@ class Flowing:
         return 0 if transport is None else transport.get_write_buffer_size() / MAX_QUEUED
 
     def put(self, frame: Frame) -> bool:
+        return self._put(frame.wrapped or frame.wrap())
+
+    def put_all(self, frames: Sequence[Frame]) -> bool:
+        return self._put(b"".join([frame.wrapped or frame.wrap() for frame in frames]))
+
+    def _put(self, packet: bytes) -> bool:
         transport = self._protocol.transport
         if transport is None:
             return True
         if transport.get_write_buffer_size() >= MAX_QUEUED:
             return False
-        packet = frame.wrapped or frame.wrap()
         if self._packets is None:
             self._packets = packet
             flusher = self._flusher

@@ -55,15 +55,20 @@ class States:
     async def _tell_stale(self) -> None:
         stale, self._stale = self._stale, {}
         newcomers, self._newcomers = self._newcomers, {}
+        told: list[tuple[list[Notice], set[int], dict[int, list[Hear]]]] = []
         for state in stale | newcomers:
             changed, come = stale.get(state, set()), newcomers.get(state, {})
-            for some in chunked(sorted(changed | come.keys())):
-                notices = await self._read(state, some)
-                if told := [one for one in notices if one.user_id in changed]:
-                    self._bus.publish(told)
-                for notice in notices:
-                    for hear in come.get(notice.user_id, ()):
-                        hear(notice)
+            told += [
+                (await self._read(state, some), changed, come)
+                for some in chunked(sorted(changed | come.keys()))
+            ]
+        # All in one turn: what that has for a client leaves as one.
+        for notices, changed, come in told:
+            if to_all := [one for one in notices if one.user_id in changed]:
+                self._bus.publish(to_all)
+            for notice in notices:
+                for hear in come.get(notice.user_id, ()):
+                    hear(notice)
 
     async def _read(self, state: State[Any], user_ids: Collection[int]) -> list[Notice]:
         try:

@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, M
 from itertools import islice
 from typing import Generic, TypeVar
 
+PAUSE = 0.005
+"""Seconds in which more may ask before the next query: those of a crowd would be many small ones."""
+
 CLOSE_TIMEOUT = 3.0
 
 Key = TypeVar("Key", bound=Hashable)
@@ -54,6 +57,8 @@ class Together(Generic[Key, Answer]):
                 for key, futures in asked.items():
                     for future in _list_waiting([futures]):
                         future.set_result(found.get(key))
+            if self._asked:
+                await asyncio.sleep(PAUSE)
         self._running = None
 
 

@@ -112,6 +112,9 @@ class Connection:
         self.expired = False
         self.clients: dict[str, Client] = {}
         self.timer: asyncio.TimerHandle | None = None
+        self.sign_in_by: float | None = None
+        """Until when; None while somebody is doing it, which has an end of its own."""
+
         self._door = door
         self._gate = gate
         self._pace = gate.new_pace()
@@ -120,14 +123,8 @@ class Connection:
         gate.enter(caller.address)
         self.expect_sign_in()
 
-    def expect_sign_in(self, seconds: float | None = None) -> None:
-        within = SIGN_IN_WITHIN if seconds is None else seconds
-        self.limit_to(within, lambda: self.refuse("unauthenticated"))
-
-    def wait_for_sign_in(self) -> None:
-        """However long that takes which has begun: it has an end of its own."""
-        if self.timer is not None:
-            self.timer.cancel()
+    def expect_sign_in(self) -> None:
+        self.sign_in_by = monotonic() + SIGN_IN_WITHIN
 
     def limit_to(self, seconds: float, then: Callable[[], None]) -> None:
         """Run `then` after some seconds, unless another limit takes this one's place."""
@@ -265,6 +262,8 @@ class Transport:
         self.engine = Engine(settings.cors_origins, runtime.bus, self)
         self._gate = Gate(settings.rate_limit_scale, runtime.limits)
         self._connections: dict[str, Connection] = {}
+        self._strangers: list[Connection] = []
+        self._next_check: asyncio.TimerHandle | None = None
         self._door = door
         self._new_turns = new_turns
         self._read_caller = read_caller
@@ -314,9 +313,29 @@ class Transport:
         return None
 
     def opened(self, wire: Wire, request: web.Request) -> None:
-        self._connections[wire.sid] = Connection(
+        self._connections[wire.sid] = connection = Connection(
             wire, request[CALLER], self._door, self._gate, self._new_turns
         )
+        self._strangers.append(connection)
+        self._watch_strangers()
+
+    def _watch_strangers(self) -> None:
+        """One timer for all: each connection has too many of its own."""
+        if self._next_check is None:
+            loop = asyncio.get_running_loop()
+            self._next_check = loop.call_later(SIGN_IN_WITHIN / 10, self._check_strangers)
+
+    def _check_strangers(self) -> None:
+        self._next_check = None
+        now = monotonic()
+        self._strangers = [
+            one for one in self._strangers if one.identity is None and not one.wire.closing
+        ]
+        for one in self._strangers:
+            if one.sign_in_by is not None and one.sign_in_by <= now:
+                one.refuse("unauthenticated")
+        if self._strangers:
+            self._watch_strangers()
 
     def receive(self, sid: str, data: str | bytes) -> None:
         connection = self._connections.get(sid)

@@ -11,6 +11,7 @@ import binascii
 import contextlib
 import itertools
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -83,6 +84,13 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         if may_be_dropped and self.queue.fill >= 0.5:
             return
         if not self.queue.put(frame):
+            self.refuse("too_slow")
+            self.abort()
+
+    def post_all(self, frames: Sequence[Frame]) -> None:
+        if self.closing or self.refusal is not None:
+            return
+        if not self.queue.put_all(frames):
             self.refuse("too_slow")
             self.abort()
 

@@ -36,7 +36,7 @@ Sent = dict[tuple[int, UUID], chats.Message | Told]
 Answer = Message | Written[Message] | Error
 
 
-@chat.on("message:send", roles=CARE, rate=RATE, batch=64)
+@chat.on("message:send", roles=CARE, rate=RATE, batch=32)
 async def send_messages(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> list[Answer]:
     """Store a message and deliver it to every device of both people in the chat.
 
