@@ -95,7 +95,8 @@ class Feed:
             return
         if seq <= self._last:
             return
-        self._known = max(self._known, seq)
+        if seq > self._known:  # noqa: PLR1730 - for each of hundreds, and a call costs more
+            self._known = seq
         if not self._started:
             return
         if self._catching_up is None and seq == self._last + 1:

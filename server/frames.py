@@ -1,6 +1,7 @@
 """Packets that are ready to be sent: encoded once, for however many clients."""
 
 import struct
+from collections.abc import Sequence
 
 _TEXT = 0x81
 """A whole message of text; what servers send is not masked."""
@@ -20,6 +21,13 @@ class Frame:
         """As it stands in a websocket's stream."""
         self.wrapped = wrapped = _wrap(self.text.encode())
         return wrapped
+
+    @classmethod
+    def join(cls, frames: Sequence["Frame"]) -> "Frame":
+        """All of them, for a websocket only."""
+        joined = cls("")
+        joined.wrapped = b"".join([frame.wrapped or frame.wrap() for frame in frames])
+        return joined
 
     def encode(self, b64: bool = False) -> str:
         """As the library puts it into the response to a poll."""

@@ -92,6 +92,9 @@ class Written(Generic[Value]):
     as_json: str
 
 
+_REF = {"client_ref"}
+
+
 class Change(Payload):
     """A request that changes something; repeated with the same `client_ref` it is done once."""
 
@@ -99,7 +102,7 @@ class Change(Payload):
 
     def digest(self) -> str:
         """A hash of everything but the ref: the same again, or another request."""
-        return hashlib.sha256(self.model_dump_json(exclude={"client_ref"}).encode()).hexdigest()
+        return hashlib.sha256(to_json(self, exclude=_REF)).hexdigest()
 
 
 class Nothing(Payload):

@@ -30,17 +30,22 @@ class Recent:
         if notice.seq is None:
             return
         stream = (notice.user_id, notice.namespace)
-        entries = self._streams.setdefault(stream, deque())
-        self._streams.move_to_end(stream)
-        if entries and entries[-1].seq is not None:
-            if notice.seq <= entries[-1].seq:
+        entries = self._streams.get(stream)
+        if entries is None:
+            entries = self._streams[stream] = deque()
+        else:
+            self._streams.move_to_end(stream)
+        if entries and (last := entries[-1].seq) is not None:
+            if notice.seq <= last:
                 return
-            if notice.seq != entries[-1].seq + 1:
+            if notice.seq != last + 1:
                 self._drop(entries, len(entries))
         entries.append(notice)
         self._left -= len(notice.data)
-        self._drop(entries, len(entries) - LENGTH)
-        self._make_room()
+        if len(entries) > LENGTH:
+            self._drop(entries, 1)
+        if self._left < 0:
+            self._make_room()
 
     def fill(self, page: Sequence[Notice], version: int) -> None:
         """Remember events of one stream, read in the log when `version` was what it is now."""

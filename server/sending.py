@@ -130,17 +130,12 @@ class Flowing:
         return 0 if transport is None else transport.get_write_buffer_size() / MAX_QUEUED
 
     def put(self, frame: Frame) -> bool:
-        return self._put(frame.wrapped or frame.wrap())
-
-    def put_all(self, frames: Sequence[Frame]) -> bool:
-        return self._put(b"".join([frame.wrapped or frame.wrap() for frame in frames]))
-
-    def _put(self, packet: bytes) -> bool:
         transport = self._protocol.transport
         if transport is None:
             return True
         if transport.get_write_buffer_size() >= MAX_QUEUED:
             return False
+        packet = frame.wrapped or frame.wrap()
         if self._packets is None:
             self._packets = packet
             flusher = self._flusher
@@ -153,6 +148,9 @@ class Flowing:
             self.flush()
             self._packets = packet
         return True
+
+    def put_all(self, frames: Sequence[Frame]) -> bool:
+        return self.put(Frame.join(frames)) if frames else True
 
     def flush(self) -> None:
         packets, self._packets = self._packets, None
