@@ -14,6 +14,7 @@ from handlers.chat.payloads import SendMessage
 from handlers.chat.sending import send_in_steps, send_messages
 from server.context import Context
 from server.contract import Asked
+from server.errors import Error, NotFound
 from server.runtime import Runtime
 from tests.instance import Instance
 from tests.talks import Talk, add_talk, start_talk
@@ -59,6 +60,34 @@ async def test_both_ways_leave_the_same(
         assert [tell(one, ones) for one in at_once] == [tell(one, others) for one in in_steps]
 
     assert await read(server.runtime, ones) == await read(server.runtime, others)
+
+
+@pytest.mark.parametrize("who", [(2,), (0, 2), (2, 1, 0), (0, 2, 1, 0)])
+async def test_a_stranger_is_refused_and_leaves_no_gap(
+    server: Instance, who: Sequence[int]
+) -> None:
+    talk, other = await start_talk(server), await start_talk(server)
+    people = [*talk.people, other.psychologist]
+    asked = [
+        Asked(
+            people[one].identity,
+            SendMessage(chat_id=talk.chat_id, client_ref=uuid4(), text="to one chat"),
+        )
+        for one in who
+    ]
+
+    async with Context.open(server.runtime) as ctx:
+        *answers, apart = await send_messages(ctx, [*asked, *ask([other], [(0, 1, "apart")])])
+
+    refused = [place for place, answer in enumerate(answers) if isinstance(answer, NotFound)]
+    assert refused == [place for place, one in enumerate(who) if one == 2]
+    sent = [orjson.loads(one.as_json)["seq"] for one in answers if not isinstance(one, Error)]
+    assert sent == list(range(1, len(who) - len(refused) + 1))
+    assert not isinstance(apart, Error)
+    assert orjson.loads(apart.as_json)["seq"] == 1
+    async with server.runtime.database.session(write=False) as db:
+        (chat,) = (await db.execute(text(ROWS["chats"] + f" WHERE id = {talk.chat_id}"))).all()
+    assert chat.last_seq == len(sent)
 
 
 async def start_talks(server: Instance) -> list[Talk]:
