@@ -178,12 +178,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         runtime = make_runtime(settings)
         app = build_app(runtime, NAMESPACES, build_background(runtime))
         runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_TIMEOUT,
-            auto_decompress=False,
-            # Sockets are pinged, and a connection without is closed after a while.
-            tcp_keepalive=False,
+            app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT, auto_decompress=False
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
