@@ -18,10 +18,8 @@ MAX_WAITING = 5000
 """Requests that may wait for their batch before more are answered `unavailable`."""
 
 AT_ONCE = 2
-"""Batches of one event on their way at the same time."""
-
-BESIDE = 2
-"""A second one is not begun with fewer than this part of a full one: small ones cost more."""
+"""Batches of one event on their way at the same time; beside another one only full ones are, for
+small ones cost more."""
 
 LEAST = 3.0
 """Seconds a batch needs when its database is slow; who has less left would cut it off for all."""
@@ -100,7 +98,7 @@ class Line:
 
     def _are_enough(self, *, beside: int) -> bool:
         """Whether those who wait are worth a batch beside so many others."""
-        return len(self._waiting) >= (self._event.batch // BESIDE if beside else 1)
+        return len(self._waiting) >= (self._event.batch if beside else 1)
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.
