@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 import structlog
@@ -18,8 +19,11 @@ MAX_WAITING = 5000
 """Requests that may wait for their batch before more are answered `unavailable`."""
 
 AT_ONCE = 2
-"""Batches of one event on their way at the same time; beside another one only full ones are, for
-small ones cost more."""
+"""Batches of one event on their way at the same time."""
+
+SLOW = 0.05
+"""Seconds after which a batch is passed by a small one. Until then only a full one is begun beside
+it, for small ones cost more."""
 
 LEAST = 3.0
 """Seconds a batch needs when its database is slow; who has less left would cut it off for all."""
@@ -85,6 +89,8 @@ class Line:
         self._name = full_name(event)
         self._waiting: deque[Asker] = deque()
         self._served: set[object] = set()
+        self._last_begun = 0.0
+        self._next_look: asyncio.TimerHandle | None = None
         self.running: set[asyncio.Task[None]] = set()
 
     def ask(self, asker: Asker) -> None:
@@ -93,12 +99,33 @@ class Line:
             asker.settle(Unavailable(retry_after=1))
             return
         self._waiting.append(asker)
-        if len(self.running) < AT_ONCE and self._are_enough(beside=len(self.running)):
+        self._begin()
+
+    def _begin(self) -> None:
+        if len(self.running) == AT_ONCE:
+            return
+        if self._are_enough(beside=len(self.running)):
             self.running.add(asyncio.create_task(self._run()))
+        else:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(SLOW, self._look_again)
+
+    def _look_again(self) -> None:
+        self._next_look = None
+        if self._waiting:
+            self._begin()
 
     def _are_enough(self, *, beside: int) -> bool:
         """Whether those who wait are worth a batch beside so many others."""
-        return len(self._waiting) >= (self._event.batch if beside else 1)
+        if not beside:
+            return bool(self._waiting)
+        return len(self._waiting) >= self._event.batch or self._is_slow()
+
+    def _is_slow(self) -> bool:
+        return monotonic() >= self._last_begun + SLOW
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.
@@ -107,6 +134,7 @@ class Line:
             while self._are_enough(beside=len(self.running) - 1) and (askers := self._take()):
                 names = {asker.name for asker in askers}
                 self._served |= names
+                self._last_begun = monotonic()
                 try:
                     await self._serve(askers)
                 finally:
@@ -114,6 +142,9 @@ class Line:
         finally:
             # Without waiting: whoever asks from now on must begin another one.
             self.running.difference_update({asyncio.current_task()})
+            if self._waiting:
+                # Too few for another one yet, or waiting for answers before theirs.
+                self._look_later()
 
     def _take(self) -> list[Asker]:
         """The next ones, but for those who are served just now; they keep their places."""

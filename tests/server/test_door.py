@@ -14,7 +14,15 @@ from storage.accounts import Role
 from tests.client import Refused
 from tests.instance import Instance, Person
 from tests.server.raw import Closed, RawSocket, connect_packet, event_packet
-from tests.server.trial import DETAIL, PLACE, SECRET_TEXT, STUCK, token_of
+from tests.server.trial import (
+    DETAIL,
+    PLACE,
+    SECRET_TEXT,
+    STUCK,
+    dispatch_of,
+    token_of,
+    wait_until,
+)
 
 
 @pytest.mark.parametrize("event", ["connect", "disconnect", "connect_error", "disconnecting"])
@@ -95,6 +103,25 @@ async def test_who_waits_behind_a_stuck_batch_is_answered_when_it_is(
         "unavailable"
     ] * 3
     assert monotonic() - started < 2
+
+
+async def test_a_batch_that_is_stuck_is_passed_by_others(
+    kernel: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "TIMEOUT", 5.0)
+    monkeypatch.setattr(batches, "LEAST", 0.2)
+    stuck, *others = [await kernel.connect(await kernel.add_person(), PLACE) for _ in range(4)]
+    line = dispatch_of(kernel)._batches._lines[PLACE, "many:add"]
+    asking = asyncio.create_task(stuck.ask("many:add", {"number": STUCK}, namespace=PLACE))
+    await wait_until(lambda: line.running, "the batch is begun")
+
+    for number, client in enumerate(others):
+        answer = await client.ask("many:add", {"number": number}, namespace=PLACE)
+        assert answer["number"] == number
+
+    assert not asking.done()
+    with pytest.raises(Refused):
+        await asking
 
 
 async def test_a_person_without_the_role_is_refused(kernel: Instance, person: Person) -> None:

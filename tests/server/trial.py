@@ -11,6 +11,7 @@ from server.auth import new_id
 from server.context import Context
 from server.contract import EVERYONE, Asked, Namespace
 from server.delivery import Delivery
+from server.dispatch import Dispatch
 from server.errors import Error, NotFound
 from server.limits import Rate
 from server.payload import Change, Nothing, Payload
@@ -190,6 +191,13 @@ def delivery_of(server: Instance) -> Delivery:
     listener = server.runtime.bus._listener  # type: ignore[attr-defined]
     assert isinstance(listener, Delivery)
     return listener
+
+
+def dispatch_of(server: Instance) -> Dispatch:
+    transport = delivery_of(server)._transport
+    assert transport is not None
+    assert isinstance(transport._door, Dispatch)
+    return transport._door
 
 
 def wires_of(server: Instance) -> dict[str, Wire]:
