@@ -14,7 +14,7 @@ from pydantic import Field as Bounds
 
 from server import incoming, texts
 from server.answers import refuse, respond, write_json
-from server.auth import Identity, next_id
+from server.auth import Identity, new_id
 from server.batches import Batches
 from server.bodies import Receives
 from server.bus import Notice
@@ -260,7 +260,7 @@ class _Waiter:
 @web.middleware
 async def name_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Each request gets an id, whatever it may bring as one: its lines in the log carry it."""
-    request[REQUEST_ID] = next_id()
+    request[REQUEST_ID] = new_id()
     structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
     return await handler(request)
 
