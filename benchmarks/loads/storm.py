@@ -17,7 +17,7 @@ asyncio or aiohttp lets 128 wait unless told otherwise; the system makes the oth
 breaks off in the end."""
 
 BEHIND = 20
-"""Events that each has missed, if there are that many."""
+"""Events of the first namespace that each has missed."""
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class Comer:
 
     def __init__(self, port: int, namespaces: list[str], *, follows: bool) -> None:
         self._left = set(namespaces)
+        self._behind = dict.fromkeys(namespaces, 0) | {namespaces[0]: BEHIND}
         self._follows = follows
         self._heads: dict[str, int] = {}
         self._last: dict[str, int] = {}
@@ -45,9 +46,9 @@ class Comer:
     async def come(self, token: str, after: dict[str, Place]) -> None:
         """Raises: ConnectionError, when the connection does not last until then."""
         auths = {}
-        for namespace in self._left:
+        for namespace, behind in self._behind.items():
             place = after.get(namespace)
-            since = {"after": max(0, place.head - BEHIND), "epoch": place.epoch} if place else {}
+            since = {"after": place.head - behind, "epoch": place.epoch} if place else {}
             auths[namespace] = {"token": token, **since}
         self.link.closed.add_done_callback(self._lose)
         await self.link.open(auths)
