@@ -19,7 +19,7 @@ from storage.chat.reading import (
     list_views,
     list_views_after,
 )
-from storage.chat.sending import MOST_SENDERS, Draft, send
+from storage.chat.sending import Draft, send
 from storage.chat.tables import (
     Attachment,
     Chat,
@@ -45,7 +45,6 @@ from storage.chat.talks import (
 from storage.chat.writing import close_chat, get_message, open_chat
 
 __all__ = [
-    "MOST_SENDERS",
     "Attachment",
     "Chat",
     "ChatStatus",
