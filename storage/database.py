@@ -61,10 +61,8 @@ class Pool(AsyncAdaptedQueuePool):
 class Database:
     """A writer and a reader of one database.
 
-    On PostgreSQL both are the same pool, and each statement of a reader is a transaction: it sees
-    what is committed by then in any case, and needs no BEGIN or ROLLBACK. SQLite allows one writer
-    at a time: the writer's pool holds a single connection, so that waiting for it is fair,
-    asynchronous and bounded.
+    On PostgreSQL both are the same pool. SQLite allows one writer at a time: the writer's pool
+    holds a single connection, so that waiting for it is fair, asynchronous and bounded.
     """
 
     def __init__(self, url: str | URL) -> None:
@@ -74,8 +72,7 @@ class Database:
             self.writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
             self.reader = _sqlite_engine(self.url, begin="BEGIN", pool_size=4)
         else:
-            self.writer = _postgresql_engine(self.url)
-            self.reader = self.writer.execution_options(isolation_level="AUTOCOMMIT")
+            self.writer = self.reader = _postgresql_engine(self.url)
 
     @property
     def engines(self) -> dict[str, AsyncEngine]:
