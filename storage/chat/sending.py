@@ -205,7 +205,9 @@ def _move_members(ends: FromClause) -> Any:
         )
         for side in ("first", "second")
     ]
-    place = union_all(*sides).subquery("place")
+    # Of its own: a row that was changed while this waited for its lock is looked at again, and then
+    # PostgreSQL does not find its partner in the second part of a union (15.20).
+    place = union_all(*sides).cte("place").prefix_with("MATERIALIZED")
     return (
         update(MEMBERS)
         .where(MEMBERS.c.chat_id == place.c.chat_id, MEMBERS.c.user_id == place.c.user_id)

@@ -1,5 +1,6 @@
 """Messages sent in one statement are stored and told as those that are sent step by step."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +17,9 @@ from server.context import Context
 from server.contract import Asked
 from server.errors import Error, NotFound
 from server.runtime import Runtime
+from storage import chat as chats
 from tests.instance import Instance
+from tests.stand_ins.waiting import eventually
 from tests.talks import Talk, add_talk, start_talk
 
 ROWS = {
@@ -88,6 +91,47 @@ async def test_a_stranger_is_refused_and_leaves_no_gap(
     async with server.runtime.database.session(write=False) as db:
         (chat,) = (await db.execute(text(ROWS["chats"] + f" WHERE id = {talk.chat_id}"))).all()
     assert chat.last_seq == len(sent)
+
+
+@pytest.mark.scaled
+@pytest.mark.parametrize("reader", [0, 1])
+async def test_a_message_that_waits_for_a_reading_moves_what_that_left(
+    server: Instance, reader: int
+) -> None:
+    """Its snapshot is older than the lock that it waits for."""
+    talk = await start_talk(server)
+    for who in (0, 1, 0):
+        await send(server, ask([talk], [(0, who, "before")]))
+    person = talk.people[reader]
+    async with Context.open(server.runtime) as reading:
+        talks = await chats.lock_talks(reading.db, [talk.chat_id])
+        member = talks[talk.chat_id].members[person.id]
+        chats.mark_read(talks[talk.chat_id], member, 3, 0, reading.now)
+        chats.mark_delivered(talks[talk.chat_id], member, 3, reading.now)
+        member.moved = True
+        reading.write(chats.save_talks(talks.values(), reading.now))
+        sending = asyncio.create_task(send(server, ask([talk], [(0, 1, "after")])))
+        await eventually(lambda: is_waiting(server.runtime), "the message to wait")
+    await sending
+
+    async with server.runtime.database.session(write=False) as db:
+        moved = (await db.execute(text(f"{ROWS['members']} WHERE chat_id = {talk.chat_id}"))).all()
+    assert {row.user_id: (row.read_seq, row.delivered_seq, row.unread) for row in moved} == {
+        talk.patient.id: (4, 4, 0),
+        talk.psychologist.id: (3, 3, 1),
+    }
+
+
+async def send(server: Instance, asked: Sequence[Asked[SendMessage]]) -> None:
+    async with Context.open(server.runtime) as ctx:
+        await send_messages(ctx, asked)
+
+
+async def is_waiting(runtime: Runtime) -> bool:
+    """Whether somebody waits for a lock of somebody else's."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with runtime.database.session(write=False) as db:
+        return bool((await db.execute(waiting)).scalar_one())
 
 
 async def start_talks(server: Instance) -> list[Talk]:
