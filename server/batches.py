@@ -79,8 +79,8 @@ class Batches:
 class Line:
     """Those who wait for one batched event.
 
-    A second batch is on its way beside the first when there are enough for it: the process works
-    on one while the database works on the other. Nobody is in both, so each is answered in order.
+    A second batch is on its way beside the first when it is full, or the first is slow: the process
+    works on one while the database works on the other. Nobody is in both, so each is answered in order.
     """
 
     def __init__(self, runtime: Runtime, event: Event) -> None:
@@ -122,10 +122,8 @@ class Line:
         """Whether those who wait are worth a batch beside so many others."""
         if not beside:
             return bool(self._waiting)
-        return len(self._waiting) >= self._event.batch or self._is_slow()
-
-    def _is_slow(self) -> bool:
-        return monotonic() >= self._last_begun + SLOW
+        is_slow = monotonic() >= self._last_begun + SLOW
+        return is_slow or len(self._waiting) >= self._event.batch
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.

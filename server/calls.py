@@ -163,11 +163,8 @@ async def guarded(
     started = perf_counter()
     outcome: Result | Error
     try:
-        if timeout is None:
+        async with asyncio.timeout(timeout):
             outcome = await work()
-        else:
-            async with asyncio.timeout(timeout):
-                outcome = await work()
     except Exception as error:
         outcome = translate(name, error)
     count_call(name, outcome)

@@ -14,7 +14,7 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 from server.frames import Frame
 
 AT_ONCE = 32
-"""Messages of one read that are taken before others have their turn."""
+"""Packets of one client that are taken before others have their turn, in either transport."""
 
 MAX_PACKET = 1_000_000
 """Characters in one packet, or in the body of one polling POST."""

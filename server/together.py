@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 PAUSE = 0.005
@@ -51,11 +51,11 @@ class Together(Generic[Key, Answer]):
             try:
                 found = await self._find(list(asked))
             except Exception as error:
-                for future in _list_waiting(asked.values()):
+                for future in _list_waiting(chain.from_iterable(asked.values())):
                     future.set_exception(error)
             else:
                 for key, futures in asked.items():
-                    for future in _list_waiting([futures]):
+                    for future in _list_waiting(futures):
                         future.set_result(found.get(key))
             if self._asked:
                 await asyncio.sleep(PAUSE)
@@ -63,7 +63,7 @@ class Together(Generic[Key, Answer]):
 
 
 def _list_waiting(
-    asked: Iterable[list[asyncio.Future[Answer | None]]],
+    futures: Iterable[asyncio.Future[Answer | None]],
 ) -> Iterator[asyncio.Future[Answer | None]]:
     """Whoever gave up waits no more."""
-    return (future for futures in asked for future in futures if not future.done())
+    return (future for future in futures if not future.done())

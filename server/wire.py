@@ -21,7 +21,7 @@ from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE
 
 from server import metrics
 from server.frames import Frame
-from server.inbox import CLOSE_TIMEOUT, MAX_PACKET, Socket, open_socket
+from server.inbox import AT_ONCE, CLOSE_TIMEOUT, MAX_PACKET, Socket, open_socket
 from server.sending import Flowing, Held, SendQueue
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 MAX_POST_PACKETS = 10_000
 MAX_POLL_PACKETS = 16
 """More in one response and the official Python client drops them all."""
-
-PACKETS_AT_ONCE = 32
 
 PING_INTERVAL = 25
 PING_TIMEOUT = 20
@@ -84,19 +82,20 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
         if may_be_dropped and self.queue.fill >= 0.5:
             return
         if not self.queue.put(frame):
-            self.refuse("too_slow")
-            self.abort()
+            self._cut_off()
 
     def post_all(self, frames: Sequence[Frame]) -> None:
-        if self.closing or self.refusal is not None:
-            return
-        if not self.queue.put_all(frames):
-            self.refuse("too_slow")
-            self.abort()
+        """Send frames, one after the other."""
+        if self._is_open and not self.queue.put_all(frames):
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        self.refuse("too_slow")
+        self.abort()
 
     def refuse(self, reason: str) -> None:
         """Close the connection and say why: in the websocket's close frame, or in a 400."""
-        if self.closing or self.closed or self.refusal is not None:
+        if not self._is_open:
             return
         self.refusal = reason
         metrics.refused.labels(reason).inc()
@@ -183,7 +182,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
             self.refuse("too_many_packets")
             return
         for number, packet in enumerate(packets, 1):
-            if number % PACKETS_AT_ONCE == 0:
+            if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
             data = _decode_base64(packet[1:]) if packet.startswith("b") else packet
             if data is None:
@@ -253,7 +252,7 @@ class Wire(AsyncSocket):  # type: ignore[misc]  # the library is untyped
                 return
             if not (self._is_open and self.take(message.data)):
                 return
-            if number % PACKETS_AT_ONCE == 0:
+            if number % AT_ONCE == 0:
                 # What has been received already does not wait, nor let others run.
                 await asyncio.sleep(0)
 
