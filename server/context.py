@@ -1,6 +1,6 @@
 """What a handler or a job may use: the person asking, the transaction, and ways to tell others."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from server.bus import Cut, Notice, Rewritten
 from server.cache import Cache
 from server.errors import Unauthenticated
 from server.limits import Rate
-from server.outgoing import FollowUp, Job, Push, Signal, State, Value
+from server.outgoing import Changed, FollowUp, Job, Push, Signal, State, Value
 from server.payload import Written
 from server.runtime import Runtime
 from server.work import Unit
@@ -168,22 +168,24 @@ class Context:
         text = payload.model_dump_json()
         self.unit.jobs.append(self._new_job(job, key, text, delay=delay, move=move))
 
-    def follow(self, follow_up: FollowUp[Value], payload: Value, *, key: str) -> None:
+    def follow(self, follow_up: FollowUp, *, of: Collection[int]) -> None:
         """Let this follow the change: at once after the commit, with all that others ask for.
 
-        What the process dies over, a worker does. There is at most one pending of a key.
+        What the process dies over, a worker does.
         """
-        self.enqueue(follow_up.job, payload, key=key, delay=self.runtime.follow_ups.patience)
-        self.expect(follow_up, payload, key=key)
+        job = self.plan(follow_up, of=of)
+        self.unit.jobs.append(job)
+        self.expect(follow_up, job, of=of)
 
-    def plan(self, follow_up: FollowUp[Any]) -> NewJob:
-        """The job of a follow-up, for a statement that gives it keys and payloads."""
+    def plan(self, follow_up: FollowUp, *, of: Collection[int]) -> NewJob:
+        """The job of a follow-up, for a statement that stores it."""
+        text = Changed(ids=sorted(of)).model_dump_json()
         patience = self.runtime.follow_ups.patience
-        return self._new_job(follow_up.job, None, "", delay=patience)
+        return self._new_job(follow_up.job, next_id(), text, delay=patience)
 
-    def expect(self, follow_up: FollowUp[Value], payload: Value, *, key: str) -> None:
+    def expect(self, follow_up: FollowUp, job: NewJob, *, of: Collection[int]) -> None:
         """As `follow`, where a statement has stored the job."""
-        self.unit.following.setdefault(follow_up, {})[key] = payload
+        self.unit.following.append((follow_up, job, of))
 
     def _new_job(
         self,

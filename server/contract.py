@@ -14,7 +14,7 @@ from server.bodies import File, Html, Received, Receives, Redirect, Reply
 from server.context import Context
 from server.errors import Error
 from server.limits import Rate
-from server.outgoing import JOB_TIMEOUT, FollowUp, Job, Push, Queue, Signal, State
+from server.outgoing import JOB_TIMEOUT, Changed, FollowUp, Job, Push, Queue, Signal, State
 from server.payload import Change, Payload, Written
 from server.portions import Portion
 from server.runtime import Runtime
@@ -38,7 +38,7 @@ _RAISES = re.compile(r"^\s*Raises:\s*([a-z_,\s]+)\.", re.MULTILINE)
 In = TypeVar("In", bound=Payload)
 Value = TypeVar("Value", bound=Payload)
 ReadState = Callable[[AsyncSession, Collection[int]], Awaitable[Mapping[int, Value]]]
-Follow = Callable[[Context, Sequence[Value]], Awaitable[None]]
+Follow = Callable[[Context, Collection[int]], Awaitable[None]]
 Start = TypeVar("Start", bound=Callable[[Runtime], Awaitable[None]])
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
 Gather = Callable[[Context, Any], Awaitable[Portion]]
@@ -244,17 +244,15 @@ class Namespace:
         self.jobs[name] = job = Job(name, payload, queue, timeout)
         return job
 
-    def follow_up(
-        self, name: str, payload: type[Value], *, queue: Queue = Queue.GENERAL
-    ) -> Callable[[Follow[Value]], FollowUp[Value]]:
+    def follow_up(self, name: str, *, queue: Queue = Queue.GENERAL) -> Callable[[Follow], FollowUp]:
         """Declare what changes bring about a moment later, on the function that does it.
 
-        The function takes `(ctx, payloads)`, does it for all of them in one unit of work, and may
-        do it again.
+        The function takes `(ctx, ids)` of what was changed, does it for all of them in one unit of
+        work, and may do it again.
         """
 
-        def declare(function: Follow[Value]) -> FollowUp[Value]:
-            return FollowUp(self.job(name, payload, queue=queue), function)
+        def declare(function: Follow) -> FollowUp:
+            return FollowUp(self.job(name, Changed, queue=queue), function)
 
         return declare
 

@@ -5,17 +5,17 @@ process that made the change does not wait for a worker, though: it does all tha
 one unit of work, and forgets the rows. Only what it dies over is left for the workers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
 from server.log import get_logger
 from server.outgoing import FollowUp
-from server.payload import Payload
 from server.rounds import Rounds
-from storage import follow_ups as rows
 from storage.database import chunked
+from storage.outbox import NewJob, cancel_jobs
 
 log = get_logger(__name__)
 
@@ -35,8 +35,8 @@ class Following(Protocol):
     def patience(self) -> timedelta:
         """How long workers are to wait."""
 
-    def ask(self, follow_up: FollowUp[Any], payloads: Mapping[str, Payload]) -> None:
-        """Do this soon, by key; never waits."""
+    def ask(self, follow_up: FollowUp, ids: Collection[int], *, stored_as: NewJob) -> None:
+        """Do this soon, of what has these ids; never waits."""
 
 
 class LeftToWorkers:
@@ -44,8 +44,16 @@ class LeftToWorkers:
 
     patience = timedelta(0)
 
-    def ask(self, follow_up: FollowUp[Any], payloads: Mapping[str, Payload]) -> None:
+    def ask(self, follow_up: FollowUp, ids: Collection[int], *, stored_as: NewJob) -> None:
         """Their rows are due at once."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """What one follow-up is to be done of, and the jobs that make it sure."""
+
+    ids: set[int] = field(default_factory=set)
+    jobs: list[NewJob] = field(default_factory=list)
 
 
 class FollowUps:
@@ -56,11 +64,15 @@ class FollowUps:
     def __init__(self, open_context: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
         """`open_context` makes the system's context, with a unit of work of its own."""
         self._open = open_context
-        self._asked: dict[FollowUp[Any], dict[str, Payload]] = {}
+        self._asked: dict[FollowUp, Asked] = {}
         self._rounds = Rounds(lambda: bool(self._asked), self._do_asked, PAUSE)
 
-    def ask(self, follow_up: FollowUp[Any], payloads: Mapping[str, Payload]) -> None:
-        self._asked.setdefault(follow_up, {}).update(payloads)
+    def ask(self, follow_up: FollowUp, ids: Collection[int], *, stored_as: NewJob) -> None:
+        asked = self._asked.get(follow_up)
+        if asked is None:
+            asked = self._asked[follow_up] = Asked()
+        asked.ids.update(ids)
+        asked.jobs.append(stored_as)
         self._rounds.begin()
 
     async def close(self) -> None:
@@ -68,17 +80,15 @@ class FollowUps:
 
     async def _do_asked(self) -> None:
         asked, self._asked = self._asked, {}
-        for follow_up, payloads in asked.items():
-            for some in chunked(sorted(payloads.items()), AT_ONCE):
-                await self._do(follow_up, dict(some))
+        for follow_up, one in asked.items():
+            await self._do(follow_up, one)
 
-    async def _do(self, follow_up: FollowUp[Any], payloads: Mapping[str, Payload]) -> None:
-        job = follow_up.job.name
+    async def _do(self, follow_up: FollowUp, asked: Asked) -> None:
         try:
+            for some in chunked(sorted(asked.ids), AT_ONCE):
+                async with self._open() as ctx:
+                    await follow_up.function(ctx, some)
             async with self._open() as ctx:
-                # What is asked for from here on is not done yet.
-                revisions = await rows.find_revisions(ctx.db, job, payloads)
-                await follow_up.function(ctx, list(payloads.values()))
-                await rows.forget_jobs(ctx.db, job, revisions, later=ctx.now + PATIENCE)
+                await cancel_jobs(ctx.db, [(job.job, job.key) for job in asked.jobs])
         except Exception as error:
-            log.warning("follow_up.left", job=job, error=type(error).__name__)
+            log.warning("follow_up.left", job=follow_up.job.name, error=type(error).__name__)

@@ -3,7 +3,7 @@
 Each is declared once and is equal to nothing else: comparing their fields would cost every message.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -68,10 +68,16 @@ class Job(Generic[Value]):
     timeout: float = JOB_TIMEOUT
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FollowUp(Generic[Value]):
-    """What a change brings about a moment later, for many at once; the job makes it sure."""
+class Changed(Payload):
+    """What was changed, by its ids."""
 
-    job: Job[Value]
-    function: Callable[[Any, Sequence[Value]], Awaitable[None]]
-    """Takes `(ctx, payloads)`."""
+    ids: list[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FollowUp:
+    """What changes bring about a moment later, for many at once; the job makes it sure."""
+
+    job: Job[Changed]
+    function: Callable[[Any, Collection[int]], Awaitable[None]]
+    """Takes `(ctx, ids)`."""

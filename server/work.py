@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.bus import Message, Notice
 from server.outgoing import FollowUp, State
-from server.payload import Payload
 from server.runtime import Runtime
 from storage import audit, events, outbox
 from storage.audit import Deed
@@ -57,7 +56,7 @@ class Unit:
         self.cancelled: list[tuple[str, str]] = []
         self.deeds: list[Deed] = []
         self.stale: dict[State[Any], set[int]] = {}
-        self.following: dict[FollowUp[Any], dict[str, Payload]] = {}
+        self.following: list[tuple[FollowUp, NewJob, Collection[int]]] = []
 
     @property
     def db(self) -> AsyncSession:
@@ -134,8 +133,8 @@ class Unit:
             self._runtime.bus.publish(messages)
         for state, user_ids in self.stale.items():
             self._runtime.states.tell(state, user_ids)
-        for follow_up, payloads in self.following.items():
-            self._runtime.follow_ups.ask(follow_up, payloads)
+        for follow_up, job, ids in self.following:
+            self._runtime.follow_ups.ask(follow_up, ids, stored_as=job)
         if wakes and self._runtime.waker is not None:
             self._runtime.waker.wake(wakes)
 

@@ -8,18 +8,19 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Index,
     Integer,
     String,
     Text,
     and_,
+    bindparam,
     case,
     delete,
     func,
     or_,
     select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -27,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.database import insert
-from storage.many import Bound, Insertion, core
+from storage.many import TEXT, Bound, Insertion, Many, core
 from storage.schema import NEVER_REUSED, Key, Table, big_integer
 
 _HAS_KEY = "key IS NOT NULL"
@@ -104,16 +105,16 @@ def _settle(added: Any, *, move: bool) -> Any:
 _COLUMNS = ("job", "key", "queue", "payload", "request_id", "due_at", "wake_at")
 
 
-def keep_jobs(rows: Any) -> Any:
-    """For PostgreSQL: store jobs as `add_jobs` does those that are not to move.
-
-    `rows` selects their columns, as they stand in `_COLUMNS`, ordered by (job, key).
-    """
-    chosen = postgresql.insert(JOBS).from_select(list(_COLUMNS), rows, include_defaults=False)
-    return _settle(chosen, move=False)
+def _cancel(asked: FromClause) -> Any:
+    is_one = and_(JOBS.c.job == asked.c.job, JOBS.c.key == asked.c.key)
+    pending = select(JOBS.c.id).join(asked, is_one).where(JOBS.c.claimed_until.is_(None))
+    # By key, as those who ask for jobs lock them too.
+    locked = pending.order_by(JOBS.c.job, JOBS.c.key).with_for_update(of=JOBS)
+    return delete(JOBS).where(JOBS.c.id.in_(locked))
 
 
 _KEEP = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=False))
+_CANCEL = Many(_cancel, job=TEXT, key=TEXT)
 _MOVE = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=True))
 
 
@@ -163,6 +164,17 @@ def add_jobs(jobs: Iterable[NewJob], *, now: datetime, trust: timedelta) -> list
     ]
 
 
+def store_new() -> Any:
+    """For PostgreSQL: store a job whose key is new, given by `describe_new`."""
+    given = select(*(bindparam(f"job_{name}", type_=JOBS.c[name].type) for name in _COLUMNS))
+    return postgresql.insert(JOBS).from_select(list(_COLUMNS), given, include_defaults=False)
+
+
+def describe_new(job: NewJob) -> dict[str, Any]:
+    row = _describe(job, job.due_at, timedelta(0))
+    return {f"job_{name}": value for name, value in zip(_COLUMNS, row, strict=True)}
+
+
 def find_due(stored: Iterable[tuple[int, str, datetime]], now: datetime) -> list[Wake]:
     """The jobs among these that workers are to be told of at once."""
     return [Wake(queue, job_id) for job_id, queue, due_at in stored if due_at <= now]
@@ -173,11 +185,9 @@ def _describe(job: NewJob, now: datetime, trust: timedelta) -> tuple[Any, ...]:
     return job.job, job.key, job.queue, job.payload, job.request_id, job.due_at, wake_at
 
 
-async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str]]) -> None:
+async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str | None]]) -> None:
     """Forget pending jobs by (job, key); those that somebody is doing just now go on."""
-    await db.execute(
-        delete(Job).where(tuple_(Job.job, Job.key).in_(sorted(keys)), Job.claimed_until.is_(None))
-    )
+    await _CANCEL.run(db, keys)
 
 
 async def wake_overdue(
@@ -285,8 +295,7 @@ async def release_job(db: AsyncSession, job: Job) -> None:
 
 async def bury_job(db: AsyncSession, job: Job, *, now: datetime, error: str) -> None:
     """Give a job up: it leaves the outbox and stays for people to see."""
-    buried = await db.scalar(delete(Job).where(_is_ours(job)).returning(Job.id))
-    if buried is None:
+    if await db.scalar(delete(Job).where(_is_ours(job)).returning(Job.id)) is None:
         return
     db.add(
         DeadJob(

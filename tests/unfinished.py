@@ -4,15 +4,19 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from handlers.accounts import people
+from handlers.chat.payloads import SettleChat
+from handlers.chat.unread import settle_notifications, settle_one
 from jobs.perform import perform
 from jobs.upkeep import plan_upkeep
 from server.context import Context
 from server.follow_ups import LeftToWorkers
+from server.outgoing import Changed
 from storage import accounts
 from storage.accounts import Role
+from storage.chat import list_people
 from storage.leaving import Departure
 from storage.outbox import Job
 from tests.exports import ask_for_export
@@ -88,6 +92,18 @@ async def write_and_die(server: Instance) -> None:
     talk = await start_talk(server)
     server.runtime.follow_ups = LeftToWorkers()
     await talk.send(talk.psychologist)
+
+
+async def write_and_die_as_before(server: Instance) -> None:
+    """With the row that a version before wrote."""
+    await write_and_die(server)
+    async with Context.open(server.runtime) as ctx:
+        is_new = Job.job == settle_notifications.job.name
+        payload = (await ctx.db.scalars(select(Job.payload).where(is_new))).one()
+        (chat_id,) = Changed.model_validate_json(payload).ids
+        user_ids = sorted(await list_people(ctx.db, [chat_id]))
+        ctx.enqueue(settle_one, SettleChat(chat_id=chat_id, user_ids=user_ids))
+        await ctx.db.execute(delete(Job).where(is_new))
 
 
 async def leave_pushes_undone(server: Instance) -> None:
@@ -215,7 +231,8 @@ UNFINISHED: dict[str, Arrange] = {
     "assessments.escalate": leave_an_alert_open,
     "care.mail_invitation": invite_a_stranger,
     "care.withdraw": end_a_relation,
-    "chat.settle_notifications": write_and_die,
+    "chat.settle": write_and_die,
+    "chat.settle_notifications": write_and_die_as_before,
     "goals.ask_model": ask_for_stages,
     "goals.count_holders": let_holders_be_counted,
     "goals.remind": let_a_reminder_fall_due,

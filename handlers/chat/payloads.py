@@ -215,7 +215,7 @@ class Unread(Payload):
 
 
 class SettleChat(Payload):
-    """Whose notifications of a chat are to follow its counters."""
+    """Whose notifications of a chat are to follow its counters, as versions before asked for it."""
 
     chat_id: Id
     user_ids: list[Id]

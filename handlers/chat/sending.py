@@ -1,5 +1,6 @@
 """Sending messages: nearly always in one statement, step by step where something is to be looked at."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,12 +9,7 @@ from uuid import UUID
 from handlers.chat.declared import CARE, RATE, chat, message_created
 from handlers.chat.describing import list_files
 from handlers.chat.payloads import Message, SendMessage
-from handlers.chat.unread import (
-    expect_settling,
-    settle_notifications,
-    tell_unread,
-    unread_changed,
-)
+from handlers.chat.unread import settle_notifications, tell_unread, unread_changed
 from handlers.uploads import Purpose, Upload, attach
 from server.context import Context
 from server.contract import Asked
@@ -55,8 +51,12 @@ def _are_plain(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> bool:
     if not ctx.may_write_alone:
         return False
     refs = {(ask.user.id, ask.request.client_ref) for ask in asked}
-    return len(refs) == len(asked) and not any(
-        ask.request.upload_ids or is_odd(ask.request.text) for ask in asked
+    senders = {(ask.request.chat_id, ask.user.id) for ask in asked}
+    in_a_chat = Counter(chat_id for chat_id, _ in senders)
+    return (
+        len(refs) == len(asked)
+        and max(in_a_chat.values()) <= chats.MOST_SENDERS
+        and not any(ask.request.upload_ids or is_odd(ask.request.text) for ask in asked)
     )
 
 
@@ -66,12 +66,14 @@ async def _send_at_once(
     """The messages by their places; one that is missing was not as plain as it looked."""
     async with ctx.work() as own:
         drafts = [_draft(place, ask, own.now) for place, ask in enumerate(asked)]
+        chat_ids = {draft.chat_id for draft in drafts}
+        settle = own.plan(settle_notifications, of=chat_ids)
         rows = await own.carry_out_alone(
             chats.send(
                 drafts,
                 namespace=message_created.namespace,
                 event=message_created.name,
-                then=own.plan(settle_notifications),
+                then=settle,
                 now=own.now,
             )
         )
@@ -81,8 +83,8 @@ async def _send_at_once(
             sent[one.place] = written = Written[Message](f"{draft.before}{one.seq}{draft.after}")
             both = [(one.user_id, one.at_seq), (other.user_id, other.at_seq)]
             own.tell_logged(message_created, written, to=both)
-            expect_settling(own, draft.chat_id, [one.user_id, other.user_id])
         own.refresh(unread_changed, of={row.user_id for row in rows})
+        own.expect(settle_notifications, settle, of=chat_ids)
     return sent
 
 

@@ -1,6 +1,6 @@
 """Unread counters, and the one notification of every chat that has unread messages."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +23,9 @@ async def is_undelivered(db: AsyncSession, user_id: int, data: Mapping[str, Any]
     return await chats.is_undelivered(db, int(data["chat_id"]), user_id)
 
 
+settle_one = chat.job("chat.settle_notifications", SettleChat)
+"""Rows of before the upgrade. To be taken out with the version after the next."""
+
 MESSAGE = notifications.declare_kind("message", still_wanted=is_undelivered)
 
 
@@ -41,30 +44,24 @@ async def unread_changed(db: AsyncSession, user_ids: Collection[int]) -> dict[in
 
 def tell_unread(ctx: Context, talks: Iterable[Talk]) -> None:
     """After counters changed: tell their people, and let the chats' notifications follow."""
-    for talk in talks:
-        moved = [one.user_id for one in talk.members.values() if one.unread != one.unread_before]
-        if moved:
-            ctx.refresh(unread_changed, of=moved)
-            about = SettleChat(chat_id=talk.id, user_ids=talk.member_ids)
-            ctx.follow(settle_notifications, about, key=str(talk.id))
+    moved = [
+        one for talk in talks for one in talk.members.values() if one.unread != one.unread_before
+    ]
+    if moved:
+        ctx.refresh(unread_changed, of=[one.user_id for one in moved])
+        ctx.follow(settle_notifications, of={one.chat_id for one in moved})
 
 
-def expect_settling(ctx: Context, chat_id: int, user_ids: list[int]) -> None:
-    """Let a chat's notifications follow, where the statement that changed it stored the job."""
-    about = SettleChat(chat_id=chat_id, user_ids=user_ids)
-    ctx.expect(settle_notifications, about, key=str(chat_id))
-
-
-@chat.follow_up("chat.settle_notifications", SettleChat)
-async def settle_notifications(ctx: Context, asked: Sequence[SettleChat]) -> None:
+@chat.follow_up("chat.settle")
+async def settle_notifications(ctx: Context, chat_ids: Collection[int]) -> None:
     """Make, renew or read the notifications of chats, as their counters are by now.
 
     Not with every message: two people who answer each other would make and read one each time.
     """
-    people = {user_id for about in asked for user_id in about.user_ids}
+    people = await chats.list_people(ctx.db, chat_ids)
     # From here on nobody else settles these; what is counted now is not older than what they saw.
     await feed.lock_feeds(ctx.db, people)
-    standings = await chats.list_standings(ctx.db, {about.chat_id for about in asked})
+    standings = await chats.list_standings(ctx.db, chat_ids)
     unread = {(one.user_id, _subject(one.chat_id)): one for one in standings if one.unread}
     over = [(one.user_id, _subject(one.chat_id)) for one in standings if not one.unread]
     for dismissed in await feed.find_dismissed(ctx.db, unread):

@@ -14,12 +14,13 @@ from storage.chat.reading import (
     list_attachments,
     list_messages,
     list_partners,
+    list_people,
     list_standings,
     list_unread,
     list_views,
     list_views_after,
 )
-from storage.chat.sending import Draft, send
+from storage.chat.sending import MOST_SENDERS, Draft, send
 from storage.chat.tables import (
     Attachment,
     Chat,
@@ -45,6 +46,7 @@ from storage.chat.talks import (
 from storage.chat.writing import close_chat, get_message, open_chat
 
 __all__ = [
+    "MOST_SENDERS",
     "Attachment",
     "Chat",
     "ChatStatus",
@@ -74,6 +76,7 @@ __all__ = [
     "list_attachments",
     "list_messages",
     "list_partners",
+    "list_people",
     "list_standings",
     "list_unread",
     "list_views",

@@ -57,6 +57,10 @@ def _find_others(asked: FromClause, mine: str, other: str) -> Any:
     )
 
 
+def _list_people(asked: FromClause) -> Any:
+    return select(CHATS.c.psychologist_id, CHATS.c.patient_id).join(asked, CHATS.c.id == asked.c.id)
+
+
 def _list_standings(asked: FromClause) -> Any:
     other = MEMBERS.alias("other")
     return (
@@ -75,6 +79,7 @@ def _list_standings(asked: FromClause) -> Any:
 
 
 _UNREAD = Many(_list_unread, user_id=INT)
+_PEOPLE = Many(_list_people, id=INT)
 _STANDINGS = Many(_list_standings, id=INT)
 _PATIENTS, _PSYCHOLOGISTS = (
     Many(partial(_find_others, mine=mine, other=other), user_id=INT)
@@ -267,6 +272,12 @@ async def list_unread(
     for user_id, chat_id, count in rows:
         unread[user_id].append((chat_id, count))
     return unread
+
+
+async def list_people(db: AsyncSession, chat_ids: Collection[int]) -> set[int]:
+    """The people of these chats, whoever is in how many of them."""
+    rows = await _PEOPLE.run(db, [(chat_id,) for chat_id in chat_ids])
+    return {user_id for both in rows for user_id in both}
 
 
 async def list_standings(db: AsyncSession, chat_ids: Collection[int]) -> list[Standing]:

@@ -4,9 +4,10 @@ For PostgreSQL only. What needs a second look (files, a repeated `client_ref`, a
 the sender's or is closed) is left out, for `talks.py` to do it step by step. Both ways give the
 same rows; the tests hold them together.
 
-The statement's snapshot may be older than the locks it waits for. What is locked is read as it is
-by then, and so it is what everything else is reckoned from; that somebody has just sent the same
-again is refused by the unique key.
+The statement's snapshot may be older than the locks it waits for. Chats are locked by moving their
+ends on, as these are by then, and all else is reckoned from there; that somebody has just sent the
+same again is refused by the unique key. Only the sender's marker is read as it was: at worst a
+receipt says once more what another one says already.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     FromClause,
     Text,
     and_,
@@ -23,7 +23,6 @@ from sqlalchemy import (
     cast,
     func,
     literal,
-    literal_column,
     select,
     union_all,
     update,
@@ -33,10 +32,14 @@ from sqlalchemy.dialects import postgresql
 from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
 from storage.events import log_pushes, move_heads, number_pushes
 from storage.many import EVEN_TEXT, INT, TEXT, Bound, Many, core
-from storage.outbox import NewJob, keep_jobs
+from storage.outbox import NewJob, describe_new, store_new
 from storage.schema import Moment
 
 CHATS, MEMBERS, MESSAGES, RECEIPTS = core(Chat), core(Member), core(Message), core(Receipt)
+
+
+MOST_SENDERS = 2
+"""In one chat at once; a third one is a stranger, who is to be told so step by step."""
 
 
 class Draft(NamedTuple):
@@ -60,92 +63,99 @@ def send(
     It returns (place, seq, user_id, at_seq), the last being the message's number in that person's
     stream: a pair of rows for each message that was sent, in the order of the drafts.
 
-    No two drafts may have a sender and a `ref` in common, nor may their texts be odd. Both people
-    are told of each message by an entry of the event log, and the job `then` is stored for every
-    chat: its key is the chat's id, its payload {chat_id, user_ids}. Locks are taken as everywhere:
-    chats, outbox, heads.
+    No two drafts may have a sender and a `ref` in common, no chat may have more than MOST_SENDERS,
+    and no text may be odd. Both people are told of each message by an entry of the event log, and
+    the job `then`, whose key must be new, is stored besides. Locks are taken as everywhere: chats,
+    members, heads.
     """
-    values = {
-        "namespace": namespace,
-        "event": event,
-        "job": then.job,
-        "queue": then.queue,
-        "request_id": then.request_id,
-        "due_at": then.due_at,
-        "now": now,
-    }
+    values = {"namespace": namespace, "event": event, "now": now, **describe_new(then)}
     return Bound(_SEND, drafts, values)
 
 
 def _build(rows: FromClause) -> Any:
-    asked = select(rows).cte("asked")
-    locked = _lock(asked).cte("locked")
-    given = _number(asked, locked).cte("given")
+    fresh = _find_fresh(rows).cte("fresh")
+    moved_on = _move_chats(_count_messages(fresh).cte("wanted")).cte("moved_on")
+    given = _number(fresh, moved_on).cte("given")
     ends = _find_ends(given).cte("ends")
-    jobs = keep_jobs(_list_jobs(ends)).cte("jobs")
     told = _list_told(given).cte("told")
-    # Read by whoever moves the heads, so that the outbox is locked before them.
-    stored = select(func.count().label("jobs")).select_from(jobs).cte("stored")
-    moved = move_heads(_count_told(told, stored)).cte("moved")
+    moved = move_heads(_count_told(told)).cte("moved")
     numbered = number_pushes(told, moved).cte("numbered")
     told_of = select(numbered.c.place, numbered.c.seq, numbered.c.user_id, numbered.c.at_seq)
     return told_of.order_by(numbered.c.place, numbered.c.user_id).add_cte(
         _add(given).cte("added"),
         _note(given).cte("noted"),
-        _move_chats(ends).cte("chats_moved"),
         _move_members(ends).cte("members_moved"),
+        store_new().cte("stored"),
         log_pushes(numbered, bindparam("event", type_=TEXT), _now()).cte("logged"),
     )
 
 
-def _lock(asked: FromClause) -> Any:
-    """Open chats with both members, in the order of their ids."""
-    first, second = MEMBERS.alias("first"), MEMBERS.alias("second")
-    return (
-        select(
-            CHATS.c.id,
-            CHATS.c.last_seq,
-            first.c.user_id.label("first_id"),
-            first.c.read_seq.label("first_read"),
-            second.c.user_id.label("second_id"),
-            second.c.read_seq.label("second_read"),
-        )
-        .join(first, _is_member(first, CHATS.c.psychologist_id))
-        .join(second, _is_member(second, CHATS.c.patient_id))
-        .where(CHATS.c.id.in_(select(asked.c.chat_id)), CHATS.c.status == ChatStatus.OPEN)
-        .order_by(CHATS.c.id)
-        .with_for_update(of=[CHATS, first, second])
-    )
-
-
-def _is_member(member: FromClause, user_id: ColumnElement[int]) -> ColumnElement[bool]:
-    return and_(member.c.chat_id == CHATS.c.id, member.c.user_id == user_id)
-
-
-def _number(asked: FromClause, locked: FromClause) -> Any:
-    """The messages with their seqs, and whether their sender reads something by sending."""
-    before: dict[str, Any] = {"partition_by": locked.c.id, "order_by": asked.c.place}
-    number = func.row_number().over(**before)
-    is_first = asked.c.sender_id == locked.c.first_id
-    has_read = case((is_first, locked.c.first_read), else_=locked.c.second_read)
+def _find_fresh(asked: FromClause) -> Any:
+    """Those that were not sent before."""
     known = select(MESSAGES.c.seq).where(
         MESSAGES.c.sender_id == asked.c.sender_id,
         MESSAGES.c.client_ref == cast(asked.c.ref, MESSAGES.c.client_ref.type),
     )
+    return select(asked).where(~known.exists())
+
+
+def _count_messages(fresh: FromClause) -> Any:
+    """How many each chat is to get, and from whom; in the order in which chats are locked."""
     return (
         select(
-            asked,
-            locked.c.first_id,
-            locked.c.second_id,
-            case((is_first, locked.c.second_id), else_=locked.c.first_id).label("other_id"),
-            (locked.c.last_seq + number).label("seq"),
+            fresh.c.chat_id,
+            func.count().label("number"),
+            func.min(fresh.c.sender_id).label("one_sender"),
+            func.max(fresh.c.sender_id).label("other_sender"),
+        )
+        .group_by(fresh.c.chat_id)
+        .order_by(fresh.c.chat_id)
+    )
+
+
+def _move_chats(wanted: FromClause) -> Any:
+    """Open chats of their senders, and where each ended before."""
+    people = (CHATS.c.psychologist_id, CHATS.c.patient_id)
+    return (
+        update(CHATS)
+        .where(
+            CHATS.c.id == wanted.c.chat_id,
+            CHATS.c.status == ChatStatus.OPEN,
+            wanted.c.one_sender.in_(people),
+            wanted.c.other_sender.in_(people),
+        )
+        .values(last_seq=CHATS.c.last_seq + wanted.c.number, last_at=_now())
+        .returning(
+            CHATS.c.id,
+            CHATS.c.psychologist_id.label("first_id"),
+            CHATS.c.patient_id.label("second_id"),
+            (CHATS.c.last_seq - wanted.c.number).label("before"),
+        )
+    )
+
+
+def _number(fresh: FromClause, moved_on: FromClause) -> Any:
+    """The messages with their seqs, and whether their sender reads something by sending."""
+    within: dict[str, Any] = {"partition_by": moved_on.c.id, "order_by": fresh.c.place}
+    number = func.row_number().over(**within)
+    is_first = fresh.c.sender_id == moved_on.c.first_id
+    return (
+        select(
+            fresh,
+            moved_on.c.first_id,
+            moved_on.c.second_id,
+            case((is_first, moved_on.c.second_id), else_=moved_on.c.first_id).label("other_id"),
+            (moved_on.c.before + number).label("seq"),
             case(
-                (number == 1, has_read < locked.c.last_seq),
-                else_=func.lag(asked.c.sender_id).over(**before) != asked.c.sender_id,
+                (number == 1, MEMBERS.c.read_seq < moved_on.c.before),
+                else_=func.lag(fresh.c.sender_id).over(**within) != fresh.c.sender_id,
             ).label("reads"),
         )
-        .join(locked, locked.c.id == asked.c.chat_id)
-        .where(asked.c.sender_id.in_([locked.c.first_id, locked.c.second_id]), ~known.exists())
+        .join(moved_on, moved_on.c.id == fresh.c.chat_id)
+        .join(
+            MEMBERS,
+            and_(MEMBERS.c.chat_id == fresh.c.chat_id, MEMBERS.c.user_id == fresh.c.sender_id),
+        )
     )
 
 
@@ -186,14 +196,6 @@ def _find_ends(given: FromClause) -> Any:
     ).group_by(given.c.chat_id, *people)
 
 
-def _move_chats(ends: FromClause) -> Any:
-    return (
-        update(CHATS)
-        .where(CHATS.c.id == ends.c.chat_id)
-        .values(last_seq=ends.c.last, last_at=_now())
-    )
-
-
 def _move_members(ends: FromClause) -> Any:
     sides = [
         select(
@@ -223,26 +225,6 @@ def _move_members(ends: FromClause) -> Any:
     )
 
 
-def _list_jobs(ends: FromClause) -> Any:
-    key = cast(ends.c.chat_id, Text)
-    due_at = bindparam("due_at", type_=Moment())
-    about = func.json_build_object(
-        literal_column("'chat_id'"),
-        ends.c.chat_id,
-        literal_column("'user_ids'"),
-        func.json_build_array(ends.c.first_id, ends.c.second_id),
-    )
-    return select(
-        bindparam("job", type_=TEXT),
-        key,
-        bindparam("queue", type_=TEXT),
-        cast(about, Text),
-        bindparam("request_id", type_=TEXT),
-        due_at,
-        due_at,
-    ).order_by(key)
-
-
 def _list_told(given: FromClause) -> Any:
     """Each message for both people, with how many more there are for the same person after it."""
     data = given.c.before + cast(given.c.seq, Text) + given.c.after
@@ -257,10 +239,9 @@ def _list_told(given: FromClause) -> Any:
     return select(both, namespace, (after - 1).label("behind"))
 
 
-def _count_told(told: FromClause, stored: FromClause) -> Any:
+def _count_told(told: FromClause) -> Any:
     return (
         select(told.c.user_id, told.c.namespace, func.count())
-        .join(stored, stored.c.jobs >= 0)
         .group_by(told.c.user_id, told.c.namespace)
         .order_by(told.c.user_id, told.c.namespace)
     )

@@ -16,7 +16,7 @@ _HEADS = "SELECT user_id, namespace, seq, floor FROM heads"
 _LOG = "SELECT user_id, namespace, seq, event, data FROM event_log ORDER BY user_id, namespace, seq"
 _NOTES = "SELECT user_id, id, read_at IS NOT NULL AS read FROM notifications WHERE in_app"
 
-_FOLLOWING = "SELECT EXISTS (SELECT FROM outbox WHERE job = 'chat.settle_notifications')"
+_FOLLOWING = "SELECT EXISTS (SELECT FROM outbox WHERE job = 'chat.settle')"
 
 
 async def read_heads(url: str) -> dict[tuple[int, str], int]:

@@ -29,7 +29,7 @@ ROWS = {
     "receipts": "SELECT chat_id, user_id, kind, seq FROM receipts",
     "heads": "SELECT user_id, seq FROM heads WHERE namespace = '/chat'",
     "log": "SELECT user_id, seq, event, data FROM event_log WHERE event = 'message:created'",
-    "jobs": "SELECT key, job, queue, payload FROM outbox WHERE job = 'chat.settle_notifications'",
+    "jobs": "SELECT job, queue, payload FROM outbox WHERE job = 'chat.settle'",
 }
 PASSING = ("client_ref", "created_at")
 
@@ -39,7 +39,7 @@ class Idle:
 
     patience = timedelta(hours=1)
 
-    def ask(self, follow_up: Any, payloads: Any) -> None:
+    def ask(self, follow_up: Any, ids: Any, *, stored_as: Any) -> None:
         """Later."""
 
 
@@ -168,8 +168,8 @@ async def read(runtime: Runtime, talks: Sequence[Talk]) -> dict[str, list[Any]]:
 def is_of(row: dict[str, Any], talks: Sequence[Talk]) -> bool:
     chats = {talk.chat_id for talk in talks}
     people = {person.id for talk in talks for person in talk.people}
-    if "key" in row:
-        return int(row["key"]) in chats
+    if "payload" in row:
+        return chats.issuperset(orjson.loads(row["payload"])["ids"])
     return row.get("chat_id", row.get("id")) in chats or row.get("user_id") in people
 
 
@@ -185,12 +185,10 @@ def name(value: dict[str, Any], talks: Sequence[Talk]) -> dict[str, Any]:
     for key, part in value.items():
         if key in ("chat_id", "id"):
             named[key] = chats[part]
-        elif key == "key":
-            named[key] = chats[int(part)]
         elif key in ("user_id", "sender_id"):
             named[key] = people[part]
-        elif key == "user_ids":
-            named[key] = sorted(people[one] for one in part)
+        elif key == "ids":
+            named[key] = sorted(chats[one] for one in part)
         elif key in ("data", "payload"):
             named[key] = name(orjson.loads(part), talks)
         elif key not in PASSING:
