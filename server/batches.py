@@ -22,8 +22,8 @@ AT_ONCE = 2
 """Batches of one event on their way at the same time."""
 
 SLOW = 0.05
-"""Seconds after which a batch is passed by a small one. Until then only a full one is begun beside
-it, for small ones cost more."""
+"""Seconds after which a batch is passed by a small one. Until then none is begun beside it that is
+less than half full, for small ones cost more."""
 
 LEAST = 3.0
 """Seconds a batch needs when its database is slow; who has less left would cut it off for all."""
@@ -79,8 +79,8 @@ class Batches:
 class Line:
     """Those who wait for one batched event.
 
-    A second batch is on its way beside the first when it is full, or the first is slow: the process
-    works on one while the database works on the other. Nobody is in both, so each is answered in order.
+    A second batch is on its way beside the first when it is half full, or the first is slow: the
+    process works on one while the database works on the other. Nobody is in both, so each is answered in order.
     """
 
     def __init__(self, runtime: Runtime, event: Event) -> None:
@@ -123,7 +123,7 @@ class Line:
         if not beside:
             return bool(self._waiting)
         is_slow = monotonic() >= self._last_begun + SLOW
-        return is_slow or len(self._waiting) >= self._event.batch
+        return is_slow or 2 * len(self._waiting) >= self._event.batch
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.

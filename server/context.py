@@ -127,7 +127,7 @@ class Context:
         """
         if self.unit.is_open:
             raise RuntimeError("a unit of work is open: it may hold what this would wait for")
-        return await carry_out_alone(self.runtime.database.writer, change)
+        return await carry_out_alone(self.runtime.database, change)
 
     def tell_logged(
         self, push: Push[Value], data: Written[Value], *, to: Iterable[tuple[int, int]]

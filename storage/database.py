@@ -17,10 +17,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from storage.one_by_one import OneByOne
+
 Item = TypeVar("Item")
 
 POOL_SIZE = 10
 POOL_TIMEOUT = 3.0
+SLOW = 0.05
+"""Seconds after which a statement that is to be alone goes on beside one that takes so long."""
+
 STATEMENT_TIMEOUT = 3000
 """Milliseconds. A frozen instance must not hold the others' locks for longer."""
 
@@ -72,7 +77,13 @@ class Database:
             self.writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
             self.reader = _sqlite_engine(self.url, begin="BEGIN", pool_size=4)
         else:
-            self.writer = self.reader = _postgresql_engine(self.url)
+            engine = _postgresql_engine(self.url)
+            # A transaction at READ COMMITTED sees with each statement what is committed by then:
+            # to begin and to end one gives a reader nothing but two round trips.
+            self.reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+            # Said aloud, for the connections are the same.
+            self.writer = engine.execution_options(isolation_level="READ COMMITTED")
+        self.alone = OneByOne(SLOW)
 
     @property
     def engines(self) -> dict[str, AsyncEngine]:

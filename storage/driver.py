@@ -54,7 +54,8 @@ async def fetch(
     try:
         if adapted._transaction is None:  # noqa: SLF001 - watched by test_driver.py
             await adapted._start_transaction()  # noqa: SLF001
-        return await _fetch(connection.sync_engine, pooled, prepared, parameters)
+        values = prepared.arrange(parameters)
+        return await _fetch(connection.sync_engine, pooled, prepared, values)
     except Exception as error:
         if _is_lost(pooled, error):
             await connection.invalidate()
@@ -62,12 +63,15 @@ async def fetch(
 
 
 async def fetch_alone(
-    engine: AsyncEngine, prepared: Prepared, parameters: Mapping[str, Any]
+    engine: AsyncEngine, prepared: Prepared, values: Sequence[Any]
 ) -> Sequence[Any]:
-    """The driver's records of a statement that is a transaction by itself: one round trip."""
+    """The driver's records of a statement that is a transaction by itself: one round trip.
+
+    `values` are its parameters, arranged.
+    """
     pooled: Any = await engine.raw_connection()
     try:
-        return await _fetch(engine.sync_engine, pooled, prepared, parameters)
+        return await _fetch(engine.sync_engine, pooled, prepared, values)
     except Exception as error:
         if _is_lost(pooled, error):
             pooled.invalidate()
@@ -78,9 +82,8 @@ async def fetch_alone(
 
 
 async def _fetch(
-    engine: sa.Engine, pooled: Any, prepared: Prepared, parameters: Mapping[str, Any]
+    engine: sa.Engine, pooled: Any, prepared: Prepared, values: Sequence[Any]
 ) -> Sequence[Any]:
-    values = prepared.arrange(parameters)
     for listen in engine.dispatch.before_cursor_execute:
         # Whoever watches the engine sees these as well.
         listen(None, None, prepared.text, tuple(values), None, False)

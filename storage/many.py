@@ -6,6 +6,7 @@ takes to carry the statement out. SQLite has no arrays: it reads the rows out of
 gets them as they are.
 """
 
+import asyncio
 import itertools
 import json
 from collections import namedtuple
@@ -17,9 +18,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
+from storage.database import Database
 from storage.driver import Prepared, fetch, fetch_alone
 from storage.schema import Moment, Table
 
@@ -99,11 +101,16 @@ async def carry_out(db: AsyncSession, bound: Sequence[Bound]) -> list[Rows]:
     return together.sort(await fetch(db, together.prepared, parameters))
 
 
-async def carry_out_alone(engine: AsyncEngine, bound: Bound) -> Rows:
+async def carry_out_alone(database: Database, bound: Bound) -> Rows:
     """Carry out a statement as a transaction of its own, in one round trip. Not for SQLite."""
-    together = _join((bound.part,), engine.dialect)
-    parameters = {**bound.part.parameters(bound.rows), **bound.values}
-    (rows,) = together.sort(await fetch_alone(engine, together.prepared, parameters))
+    together = _join((bound.part,), database.writer.dialect)
+    prepared = together.prepared
+    values = prepared.arrange({**bound.part.parameters(bound.rows), **bound.values})
+    async with database.alone.turn():
+        found = await fetch_alone(database.writer, prepared, values)
+    # The next one is to be on its way before this one's answer is looked at.
+    await asyncio.sleep(0)
+    (rows,) = together.sort(found)
     return rows
 
 
