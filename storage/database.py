@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import aiosqlite
 from asyncpg import InterfaceError as DriverInterfaceError
-from asyncpg import InternalClientError, InvalidCachedStatementError
+from asyncpg import InvalidCachedStatementError
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from storage.driver import OUT_OF_STEP
 from storage.one_by_one import OneByOne
 
 Item = TypeVar("Item")
@@ -41,7 +42,7 @@ _WORTH_A_RETRY = {"40P01", "40001", "23505"}
 _REFUSED_TO_WAIT = {"55P03", "57014", "25P03"}
 _LOST = (
     DriverInterfaceError,
-    InternalClientError,
+    *OUT_OF_STEP,
     AsyncAdapt_asyncpg_dbapi.InterfaceError,
     AsyncAdapt_asyncpg_dbapi.OperationalError,
 )

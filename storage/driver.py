@@ -10,7 +10,11 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from asyncpg import InternalClientError
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+OUT_OF_STEP = (InternalClientError, AsyncAdapt_asyncpg_dbapi.InternalClientError)
+"""Of the driver's errors, and of SQLAlchemy's for them: the connection must not be used any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +97,4 @@ async def _fetch(
 
 def _is_lost(pooled: Any, error: Exception) -> bool:
     """Whether the pool must not lend this connection again."""
-    return pooled.driver_connection.is_closed() or isinstance(error, InternalClientError)
+    return pooled.driver_connection.is_closed() or isinstance(error, OUT_OF_STEP)

@@ -4,13 +4,17 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import JSON, FromClause, String, Uuid, select, text
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
+from sqlalchemy.dialects.postgresql.asyncpg import (
+    AsyncAdapt_asyncpg_connection,
+    AsyncAdapt_asyncpg_dbapi,
+)
 from sqlalchemy.types import TypeEngine
 
 from server.runtime import Runtime
-from storage.database import should_retry
+from storage.database import is_unavailable, should_retry
 from storage.events import Push, append_events
 from storage.many import INT, TEXT, Bound, Many, carry_out
 from storage.schema import Moment
@@ -100,3 +104,14 @@ async def test_errors_of_the_driver_are_known(runtime: Runtime) -> None:
         with pytest.raises(Exception, match="division by zero") as raised:
             await fail.run(db, [(1,)])
     assert not should_retry(raised.value)
+
+
+@pytest.mark.parametrize("said", [asyncpg.InternalClientError, asyncpg.InterfaceError])
+def test_a_connection_that_is_lost_is_known_by_what_the_driver_and_sqlalchemy_say(
+    said: type[Exception],
+) -> None:
+    adapter: Any = AsyncAdapt_asyncpg_dbapi(asyncpg)  # type: ignore[no-untyped-call]  # SQLAlchemy's
+    translated = adapter._asyncpg_error_translate[said]
+
+    assert is_unavailable(said("lost"))
+    assert is_unavailable(translated("lost"))
