@@ -37,7 +37,6 @@ from storage.schema import Moment
 
 CHATS, MEMBERS, MESSAGES, RECEIPTS = core(Chat), core(Member), core(Message), core(Receipt)
 
-
 MOST_SENDERS = 2
 """In one chat at once; a third one is a stranger, who is to be told so step by step."""
 
@@ -66,7 +65,7 @@ def send(
     No two drafts may have a sender and a `ref` in common, no chat may have more than MOST_SENDERS,
     and no text may be odd. Both people are told of each message by an entry of the event log, and
     the job `then`, whose key must be new, is stored besides. Locks are taken as everywhere: chats,
-    members, heads.
+    then heads; whoever has a chat has its members, too.
     """
     values = {"namespace": namespace, "event": event, "now": now, **describe_new(then)}
     return Bound(_SEND, drafts, values)

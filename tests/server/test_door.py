@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from time import monotonic
+from typing import Any
 
 import pytest
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from server import batches, calls, transport
 from server.log import configure_logging
 from storage.accounts import Role
-from tests.client import Refused
+from tests.client import Client, Refused
 from tests.instance import Instance, Person
 from tests.server.raw import Closed, RawSocket, connect_packet, event_packet
 from tests.server.trial import (
@@ -119,6 +120,32 @@ async def test_a_batch_that_is_stuck_is_passed_by_others(
         answer = await client.ask("many:add", {"number": number}, namespace=PLACE)
         assert answer["number"] == number
 
+    assert not asking.done()
+    with pytest.raises(Refused):
+        await asking
+
+
+async def test_half_a_batch_passes_one_that_is_not_slow_yet(
+    kernel: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "TIMEOUT", 5.0)
+    monkeypatch.setattr(batches, "LEAST", 0.2)
+    monkeypatch.setattr(batches, "SLOW", 60.0)
+    stuck, *others = [await kernel.connect(await kernel.add_person(), PLACE) for _ in range(9)]
+    line = dispatch_of(kernel)._batches._lines[PLACE, "many:add"]
+
+    def ask(client: Client, number: int) -> "asyncio.Task[dict[str, Any]]":
+        return asyncio.create_task(client.ask("many:add", {"number": number}, namespace=PLACE))
+
+    asking = ask(stuck, STUCK)
+    await wait_until(lambda: line.running, "the batch is begun")
+    *most, last = others
+    asked = [ask(client, number) for number, client in enumerate(most)]
+    await wait_until(lambda: len(line._waiting) == len(most), "most to wait")
+    assert len(line.running) == 1
+    asked.append(ask(last, len(most)))
+
+    assert [answer["number"] for answer in await asyncio.gather(*asked)] == list(range(8))
     assert not asking.done()
     with pytest.raises(Refused):
         await asking
