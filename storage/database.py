@@ -78,12 +78,10 @@ class Database:
             self.writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
             self.reader = _sqlite_engine(self.url, begin="BEGIN", pool_size=4)
         else:
-            engine = _postgresql_engine(self.url)
+            self.writer = _postgresql_engine(self.url)
             # A transaction at READ COMMITTED sees with each statement what is committed by then:
             # to begin and to end one gives a reader nothing but two round trips.
-            self.reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-            # Said aloud, for the connections are the same.
-            self.writer = engine.execution_options(isolation_level="READ COMMITTED")
+            self.reader = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.alone = OneByOne(SLOW)
 
     @property

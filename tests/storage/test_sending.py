@@ -29,8 +29,8 @@ ROWS = {
     "receipts": "SELECT chat_id, user_id, kind, seq FROM receipts",
     "heads": "SELECT user_id, seq FROM heads WHERE namespace = '/chat'",
     "log": "SELECT user_id, seq, event, data FROM event_log WHERE event = 'message:created'",
-    "jobs": "SELECT job, queue, payload FROM outbox WHERE job = 'chat.settle'",
 }
+JOBS = "SELECT payload FROM outbox WHERE job = 'chat.settle'"
 PASSING = ("client_ref", "created_at")
 
 
@@ -162,14 +162,18 @@ async def read(runtime: Runtime, talks: Sequence[Talk]) -> dict[str, list[Any]]:
             found[what] = sorted(
                 (str(name(row, talks)) for row in rows if is_of(row, talks)),
             )
+        payloads = [orjson.loads(row.payload) for row in await db.execute(text(JOBS))]
+    # One job may be for several chats, and one chat in several jobs.
+    followed = {chat_id for payload in payloads for chat_id in payload["ids"]}
+    found["followed"] = [
+        f"chat {place}" for place, talk in enumerate(talks) if talk.chat_id in followed
+    ]
     return found
 
 
 def is_of(row: dict[str, Any], talks: Sequence[Talk]) -> bool:
     chats = {talk.chat_id for talk in talks}
     people = {person.id for talk in talks for person in talk.people}
-    if "payload" in row:
-        return chats.issuperset(orjson.loads(row["payload"])["ids"])
     return row.get("chat_id", row.get("id")) in chats or row.get("user_id") in people
 
 
@@ -187,9 +191,7 @@ def name(value: dict[str, Any], talks: Sequence[Talk]) -> dict[str, Any]:
             named[key] = chats[part]
         elif key in ("user_id", "sender_id"):
             named[key] = people[part]
-        elif key == "ids":
-            named[key] = sorted(chats[one] for one in part)
-        elif key in ("data", "payload"):
+        elif key == "data":
             named[key] = name(orjson.loads(part), talks)
         elif key not in PASSING:
             named[key] = part
