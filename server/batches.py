@@ -14,16 +14,13 @@ from server.contract import Asked, Event, Namespace
 from server.errors import Error, Unavailable
 from server.runtime import Runtime
 from server.work import Unit, run_unit
+from storage.database import SLOW
 
 MAX_WAITING = 5000
 """Requests that may wait for their batch before more are answered `unavailable`."""
 
 AT_ONCE = 2
 """Batches of one event on their way at the same time."""
-
-SLOW = 0.05
-"""Seconds after which a batch is passed by a small one. Until then none is begun beside it that is
-less than half full, for small ones cost more."""
 
 LEAST = 3.0
 """Seconds a batch needs when its database is slow; who has less left would cut it off for all."""
@@ -80,7 +77,8 @@ class Line:
     """Those who wait for one batched event.
 
     A second batch is on its way beside the first when it is half full, or the first is slow: the
-    process works on one while the database works on the other. Nobody is in both, so each is answered in order.
+    process works on one while the database works on the other. Nobody is in both, so each is
+    answered in order.
     """
 
     def __init__(self, runtime: Runtime, event: Event) -> None:
@@ -119,7 +117,7 @@ class Line:
             self._begin()
 
     def _are_enough(self, *, beside: int) -> bool:
-        """Whether those who wait are worth a batch beside so many others."""
+        """Whether those who wait are worth a batch beside so many others: small ones cost more."""
         if not beside:
             return bool(self._waiting)
         is_slow = monotonic() >= self._last_begun + SLOW

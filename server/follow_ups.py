@@ -68,9 +68,7 @@ class FollowUps:
         self._rounds = Rounds(lambda: bool(self._asked), self._do_asked, PAUSE)
 
     def ask(self, follow_up: FollowUp, ids: Collection[int], *, stored_as: NewJob) -> None:
-        asked = self._asked.get(follow_up)
-        if asked is None:
-            asked = self._asked[follow_up] = Asked()
+        asked = self._asked.setdefault(follow_up, Asked())
         asked.ids.update(ids)
         asked.jobs.append(stored_as)
         self._rounds.begin()

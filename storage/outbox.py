@@ -114,8 +114,8 @@ def _cancel(asked: FromClause) -> Any:
 
 
 _KEEP = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=False))
-_CANCEL = Many(_cancel, job=TEXT, key=TEXT)
 _MOVE = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=True))
+_CANCEL = Many(_cancel, job=TEXT, key=TEXT)
 
 
 @dataclass(frozen=True, slots=True)
