@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from benchmarks.cost import read_cpu, read_memory
 from benchmarks.peers import Couple, Peer
+from benchmarks.places import keep_apart
 from benchmarks.table import Round
 from benchmarks.workloads import Workload
 from tests.faults.cluster import Cluster
@@ -77,6 +78,8 @@ async def measure(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
+    if workload.instances == 1:
+        keep_apart(peer.server_ids, process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(orjson.dumps(order))

@@ -56,6 +56,9 @@ bus_published = Counter("emotrack_bus_published_total", "Messages handed to Redi
 bus_received = Counter("emotrack_bus_received_total", "Messages from other instances")
 bus_lost = Counter("emotrack_bus_lost_total", "Messages that could not be published")
 bus_forged = Counter("emotrack_bus_forged_total", "Messages in Redis that nobody of ours sealed")
+bus_unreadable = Counter(
+    "emotrack_bus_unreadable_total", "Messages of another version that this one cannot read"
+)
 forwarded = Counter("emotrack_forwarded_total", "Requests forwarded to their owner", ["outcome"])
 
 # -- Jobs --

@@ -77,10 +77,10 @@ async def _send_at_once(
                 now=own.now,
             )
         )
-        sent = {}
+        sent: dict[int, Written[Message]] = {}
         for one, other in zip(rows[::2], rows[1::2], strict=True):
             draft = drafts[one.place]
-            sent[one.place] = written = Written[Message](f"{draft.before}{one.seq}{draft.after}")
+            sent[one.place] = written = Written(f"{draft.before}{one.seq}{draft.after}")
             both = [(one.user_id, one.at_seq), (other.user_id, other.at_seq)]
             own.tell_logged(message_created, written, to=both)
         own.refresh(unread_changed, of={row.user_id for row in rows})

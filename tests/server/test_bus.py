@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from server.bus import Bus, Cut, Message, Notice
@@ -65,6 +66,10 @@ async def new_bus() -> AsyncIterator[NewBus]:
             return bus, ears
 
         yield start
+
+
+def read_unreadable() -> float:
+    return REGISTRY.get_sample_value("emotrack_bus_unreadable_total") or 0
 
 
 def notice(user_id: int, seq: int | None = 1, text: str = "ё\n\u2028") -> Notice:
@@ -196,6 +201,22 @@ async def test_what_nobody_of_ours_sealed_is_not_heard(new_bus: NewBus) -> None:
         await redis.publish(here, SEALS.seal(here, forged))
         await ears.wait_for(lambda: ears.heard)
     assert ears.heard == [notice(1, 5)]
+
+
+@pytest.mark.scaled
+async def test_what_a_newer_version_says_in_another_way_is_passed_over(new_bus: NewBus) -> None:
+    bus, ears = await new_bus()
+    assert isinstance(bus, RedisBus)
+    bus.subscribe(1)
+    said = redis_bus._encode(notice(1, 5))
+    unknown = (b"1,2\n[]\n{}", b"", b"1\n[1]\n{}", b"1\n{\n{}", said.replace(b"2026-", b"20268-"))
+    before = read_unreadable()
+    async with Redis.from_url(REDIS) as redis:
+        content = redis_bus._SEPARATOR.join([b"f" * 16, *unknown, said])
+        await redis.publish(bus._channel, SEALS.seal(bus._channel, content))
+        await ears.wait_for(lambda: ears.heard)
+    assert ears.heard == [notice(1, 5)]
+    assert read_unreadable() == before + len(unknown)
 
 
 async def test_seals_are_good_while_keys_are_changed() -> None:
