@@ -77,10 +77,11 @@ async def _send_at_once(
                 now=own.now,
             )
         )
-        sent: dict[int, Written[Message]] = {}
+        sent = {}
         for one, other in zip(rows[::2], rows[1::2], strict=True):
             draft = drafts[one.place]
-            sent[one.place] = written = Written(f"{draft.before}{one.seq}{draft.after}")
+            written: Written[Message] = Written(f"{draft.before}{one.seq}{draft.after}")
+            sent[one.place] = written
             both = [(one.user_id, one.at_seq), (other.user_id, other.at_seq)]
             own.tell_logged(message_created, written, to=both)
         own.refresh(unread_changed, of={row.user_id for row in rows})
