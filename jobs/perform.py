@@ -16,7 +16,7 @@ from server.log import get_logger
 from server.outgoing import Job, Value
 from server.runtime import Runtime
 from server.tasks import end_tasks
-from storage import outbox
+from storage import dead_jobs, outbox
 
 log = get_logger(__name__)
 
@@ -166,7 +166,7 @@ async def _bury(
     log.error("job.dead", reason=reason, exc_info=error)
     metrics.jobs_done.labels(row.job, "dead").inc()
     async with Context.open(runtime) as ctx:
-        await outbox.bury_job(ctx.db, row, now=ctx.now, error=reason)
+        await dead_jobs.bury(ctx.db, row, now=ctx.now, error=reason)
 
 
 async def _hand_back(runtime: Runtime, row: outbox.Job) -> None:

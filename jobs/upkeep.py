@@ -11,7 +11,7 @@ from server.context import Context
 from server.outgoing import Job
 from server.payload import Payload
 from server.runtime import Runtime
-from storage import accounts, events, outbox, replies
+from storage import accounts, dead_jobs, events, replies
 
 EVERY = timedelta(hours=1)
 FIRST = timedelta(minutes=5)
@@ -62,4 +62,4 @@ async def prune_all(ctx: Context, max_stream: int = MAX_STREAM) -> None:
     await sweep_exports(ctx)
     async with ctx.work() as work:
         await accounts.prune_tokens(work.db, ctx.now - TOKENS_KEPT)
-        await outbox.prune_dead_jobs(work.db, ctx.now - DEAD_JOBS_KEPT)
+        await dead_jobs.prune(work.db, ctx.now - DEAD_JOBS_KEPT)

@@ -15,7 +15,7 @@ from server.log import get_logger
 from server.outgoing import Queue
 from server.runtime import Runtime
 from server.tasks import end_tasks
-from storage import outbox
+from storage import dead_jobs, outbox
 from storage.database import Database
 from storage.outbox import Backlog
 
@@ -60,7 +60,7 @@ async def _read_outbox(runtime: Runtime) -> tuple[list[Backlog], int] | None:
     try:
         async with asyncio.timeout(PATIENCE), runtime.database.session(write=False) as db:
             backlogs = await outbox.count_backlog(db, list(Queue), runtime.clock())
-            return backlogs, await outbox.count_dead_jobs(db)
+            return backlogs, await dead_jobs.count(db)
     except Exception as error:
         log.warning("scrape.database", error=type(error).__name__)
         return None

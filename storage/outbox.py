@@ -27,9 +27,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.database import insert
 from storage.many import TEXT, Bound, Insertion, Many, core
-from storage.schema import NEVER_REUSED, Key, Table, big_integer
+from storage.schema import NEVER_REUSED, Key, Table
 
 _HAS_KEY = "key IS NOT NULL"
 
@@ -66,23 +65,6 @@ class Job(Table):
     failures: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     crashes: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     error: Mapped[str | None] = mapped_column(String(100))
-
-
-class DeadJob(Table):
-    """A job that was given up, for people to look at."""
-
-    __tablename__ = "dead_jobs"
-    __table_args__ = (Index(None, "died_at"),)
-
-    id: Mapped[int] = mapped_column(big_integer, primary_key=True, autoincrement=False)
-    job: Mapped[str] = mapped_column(String(60))
-    key: Mapped[str | None] = mapped_column(String(300))
-    queue: Mapped[str] = mapped_column(String(20))
-    payload: Mapped[str] = mapped_column(Text)
-    request_id: Mapped[str] = mapped_column(String(40))
-    attempts: Mapped[int] = mapped_column(Integer)
-    error: Mapped[str] = mapped_column(String(100))
-    died_at: Mapped[datetime]
 
 
 JOBS = core(Job)
@@ -171,6 +153,7 @@ def store_new() -> Any:
 
 
 def describe_new(job: NewJob) -> dict[str, Any]:
+    """The values of `store_new`, by their names."""
     row = _describe(job, job.due_at, timedelta(0))
     return {f"job_{name}": value for name, value in zip(_COLUMNS, row, strict=True)}
 
@@ -293,81 +276,9 @@ async def release_job(db: AsyncSession, job: Job) -> None:
     )
 
 
-async def bury_job(db: AsyncSession, job: Job, *, now: datetime, error: str) -> None:
-    """Give a job up: it leaves the outbox and stays for people to see."""
-    if await db.scalar(delete(Job).where(_is_ours(job)).returning(Job.id)) is None:
-        return
-    db.add(
-        DeadJob(
-            id=job.id,
-            job=job.job,
-            key=job.key,
-            queue=job.queue,
-            payload=job.payload,
-            request_id=job.request_id,
-            attempts=job.claims,
-            error=error[:100],
-            died_at=now,
-        )
-    )
-
-
-async def list_dead_jobs(
-    db: AsyncSession, *, skip: int, limit: int, job: str | None = None
-) -> tuple[list[DeadJob], int]:
-    """Jobs that were given up, the latest first."""
-    wanted = [DeadJob.job == job] if job else []
-    total = (await db.execute(select(func.count(DeadJob.id)).where(*wanted))).scalar_one()
-    rows = await db.scalars(
-        select(DeadJob)
-        .where(*wanted)
-        .order_by(DeadJob.died_at.desc(), DeadJob.id.desc())
-        .offset(skip)
-        .limit(limit)
-    )
-    return list(rows), total
-
-
-async def drop_dead_jobs(
-    db: AsyncSession, *, ids: Collection[int] | None = None, limit: int = 1000
-) -> list[DeadJob]:
-    """Forget dead jobs, these or the oldest; the ones that were there."""
-    wanted = (
-        DeadJob.id.in_(ids)
-        if ids is not None
-        else DeadJob.id.in_(select(DeadJob.id).order_by(DeadJob.died_at, DeadJob.id).limit(limit))
-    )
-    return list(await db.scalars(delete(DeadJob).where(wanted).returning(DeadJob)))
-
-
-async def revive_dead_jobs(
-    db: AsyncSession, *, now: datetime, ids: Collection[int] | None = None, limit: int = 1000
-) -> list[DeadJob]:
-    """Put dead jobs back into the outbox, due at once; the ones that were there.
-
-    One whose key somebody has asked for again stays out: the pending one does its work.
-    """
-    dead = await drop_dead_jobs(db, ids=ids, limit=limit)
-    rows = [
-        {
-            "id": row.id,
-            "job": row.job,
-            "key": row.key,
-            "queue": row.queue,
-            "payload": row.payload,
-            "request_id": row.request_id,
-            "due_at": now,
-            "wake_at": now,
-        }
-        for row in sorted(dead, key=lambda row: (row.job, row.key or "", row.id))
-    ]
-    if rows:
-        await db.execute(insert(db, Job).on_conflict_do_nothing(), rows)
-    return dead
-
-
-async def prune_dead_jobs(db: AsyncSession, before: datetime) -> None:
-    await db.execute(delete(DeadJob).where(DeadJob.died_at < before))
+async def drop_job(db: AsyncSession, job: Job) -> bool:
+    """Take a job out of the outbox undone. False when it is not ours any more."""
+    return await db.scalar(delete(Job).where(_is_ours(job)).returning(Job.id)) is not None
 
 
 async def count_backlog(db: AsyncSession, queues: Collection[str], now: datetime) -> list[Backlog]:
@@ -379,10 +290,6 @@ async def count_backlog(db: AsyncSession, queues: Collection[str], now: datetime
         .group_by(Job.queue)
     )
     return [Backlog(*row) for row in rows]
-
-
-async def count_dead_jobs(db: AsyncSession) -> int:
-    return (await db.execute(select(func.count(DeadJob.id)))).scalar_one()
 
 
 def _last_of_each_key(jobs: Iterable[NewJob]) -> list[NewJob]:

@@ -19,7 +19,8 @@ types=
 found=
 finish() {
 	code=$?
-	[ -z "$types" ] || kill "$types" || :
+	# It may have come to its end by itself.
+	[ -z "$types" ] || kill "$types" 2>/dev/null || :
 	rm -f "$found"
 	[ $code -eq 0 ] || echo "make test: FAILED at $step (passed: ${ran:-nothing})"
 }

@@ -14,10 +14,11 @@ from jobs.perform import perform
 from server.context import Context
 from server.outgoing import Job as Declared
 from server.outgoing import Queue, Value
-from storage import outbox
+from storage import dead_jobs, outbox
 from storage.accounts import Role
 from storage.audit import AuditEntry
-from storage.outbox import DeadJob, Job
+from storage.dead_jobs import DeadJob
+from storage.outbox import Job
 from tests.client import Client, Refused
 from tests.conftest import StartInstance
 from tests.instance import Instance
@@ -63,7 +64,7 @@ async def bury(server: Instance, *ids: int) -> None:
             lease = timedelta(seconds=15)
             row = await outbox.claim_job(ctx.db, job_id, now=ctx.now, lease=lease)
             assert row is not None
-            await outbox.bury_job(ctx.db, row, now=ctx.now, error="SMTPDataError")
+            await dead_jobs.bury(ctx.db, row, now=ctx.now, error="SMTPDataError")
 
 
 async def add_dead_letter(server: Instance, email: str) -> int:

@@ -14,7 +14,7 @@ from handlers import demo
 from handlers.accounts.declared import welcome
 from handlers.accounts.payloads import Registered
 from server.context import Context
-from storage import outbox
+from storage import dead_jobs, outbox
 from storage.accounts import Role
 from storage.outbox import Job
 from tests.backend import SCALED, Backend
@@ -275,5 +275,5 @@ async def add_dead_job(server: Instance) -> int:
         (job_id,) = await ctx.db.scalars(select(Job.id))
         row = await outbox.claim_job(ctx.db, job_id, now=ctx.now, lease=timedelta(minutes=1))
         assert row is not None
-        await outbox.bury_job(ctx.db, row, now=ctx.now, error="crashed")
+        await dead_jobs.bury(ctx.db, row, now=ctx.now, error="crashed")
     return int(job_id)

@@ -13,7 +13,8 @@ from handlers.goals.ai_steps import MAX_ATTEMPTS, add_suggestion, begin_attempt
 from jobs.goals import ai as job
 from server.context import Context
 from storage import goals as kept
-from storage.outbox import DeadJob, Job
+from storage.dead_jobs import DeadJob
+from storage.outbox import Job
 from tests.backend import Backend
 from tests.client import Client
 from tests.conftest import StartInstance

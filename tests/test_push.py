@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 from handlers.notifications import notify
 from handlers.notifications.kinds import KINDS, declare_kind
 from server.context import Context
+from storage.dead_jobs import DeadJob
 from storage.notifications import NewNotification
-from storage.outbox import DeadJob, Job
+from storage.outbox import Job
 from tests.client import Client
 from tests.conftest import StartInstance
 from tests.devices import list_tokens, register, wait_until_quiet

@@ -16,7 +16,8 @@ from server.outgoing import Queue
 from server.work import WAKE_TRUST
 from storage import outbox
 from storage.accounts import Role
-from storage.outbox import DeadJob, Job, NewJob
+from storage.dead_jobs import DeadJob
+from storage.outbox import Job, NewJob
 from tests.backend import SCALED, Backend, Databases
 from tests.command import Shell, read_memory
 from tests.conftest import StartInstance

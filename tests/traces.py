@@ -13,9 +13,10 @@ from handlers.notifications import push_to_device
 from handlers.notifications.payloads import PushContent, PushToDevice
 from jobs.perform import perform
 from server.context import Context
+from storage.dead_jobs import DeadJob
 from storage.events import Head, LogEntry
 from storage.goals import mark_fired
-from storage.outbox import DeadJob, Job
+from storage.outbox import Job
 from storage.tables import metadata
 from tests.backend import SCALED
 from tests.instance import Instance, Person

@@ -12,7 +12,7 @@ from server.errors import NotFound
 from server.limits import Rate
 from server.outgoing import Queue
 from server.payload import Change, Id, Instant, Nothing, Page, PageRequest, Payload
-from storage import outbox
+from storage import dead_jobs, outbox
 from storage.accounts import Role
 
 RATE = Rate(60, per=10)
@@ -20,7 +20,7 @@ ADMIN = frozenset({Role.ADMIN})
 STEP = 200
 """Dead jobs that one transaction takes."""
 
-Settle = Callable[..., Awaitable[list[outbox.DeadJob]]]
+Settle = Callable[..., Awaitable[list[dead_jobs.DeadJob]]]
 
 
 class DeadJob(Payload):
@@ -36,7 +36,7 @@ class DeadJob(Payload):
     request_id: str
 
     @classmethod
-    def of(cls, row: outbox.DeadJob) -> "DeadJob":
+    def of(cls, row: dead_jobs.DeadJob) -> "DeadJob":
         return cls(
             id=row.id,
             job=row.job,
@@ -76,7 +76,7 @@ admin = Namespace("/admin", "For admins: jobs that were given up, and what waits
 @admin.on("job:list", roles=ADMIN, rate=RATE, reads=True)
 async def list_jobs(ctx: Context, request: ListDeadJobs) -> Page[DeadJob]:
     """Jobs that were given up, the latest first."""
-    rows, total = await outbox.list_dead_jobs(
+    rows, total = await dead_jobs.list_latest(
         ctx.db, skip=request.skip, limit=request.limit, job=request.job
     )
     return Page[DeadJob].of(request, [DeadJob.of(row) for row in rows], total)
@@ -116,25 +116,25 @@ async def get_backlog(ctx: Context, request: Nothing) -> Backlog:
             else Waiting(queue=queue, due=0, oldest=None)
             for queue in Queue
         ],
-        dead=await outbox.count_dead_jobs(ctx.db),
+        dead=await dead_jobs.count(ctx.db),
     )
 
 
 async def retry_jobs(ctx: Context, ids: Collection[int] | None = None) -> int:
     """Try dead jobs again, these or all; how many there were."""
-    return await _settle(ctx, "job.retried", ids, partial(outbox.revive_dead_jobs, now=ctx.now))
+    return await _settle(ctx, "job.retried", ids, partial(dead_jobs.revive, now=ctx.now))
 
 
 async def drop_jobs(ctx: Context, ids: Collection[int] | None = None) -> int:
     """Forget dead jobs, these or all; how many there were."""
-    return await _settle(ctx, "job.dropped", ids, outbox.drop_dead_jobs)
+    return await _settle(ctx, "job.dropped", ids, dead_jobs.drop)
 
 
 async def _settle(ctx: Context, deed: str, ids: Collection[int] | None, settle: Settle) -> int:
     if ids is not None:
         return await _settle_some(ctx, deed, ids, settle)
     async with ctx.work() as work:
-        dead = await outbox.count_dead_jobs(work.db)
+        dead = await dead_jobs.count(work.db)
     settled = 0
     # As many as there are now: what is tried again may die again meanwhile.
     for _ in range(0, dead, STEP):

@@ -6,7 +6,7 @@ from argparse import Namespace
 from handlers.accounts import people
 from handlers.admin.jobs import DeadJob
 from server.context import Context
-from storage import outbox
+from storage import dead_jobs
 from storage.accounts import Role
 
 MAX_LISTED = 100
@@ -43,7 +43,7 @@ async def create_key(ctx: Context, arguments: Namespace) -> list[str]:
 async def list_jobs(ctx: Context, arguments: Namespace) -> list[str]:
     lines: list[str] = []
     while len(lines) % MAX_LISTED == 0:
-        rows, _ = await outbox.list_dead_jobs(
+        rows, _ = await dead_jobs.list_latest(
             ctx.db, skip=len(lines), limit=MAX_LISTED, job=arguments.job
         )
         if not rows:

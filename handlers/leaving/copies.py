@@ -13,9 +13,10 @@ from server.context import Context
 from server.contract import Namespace
 from server.payload import Payload
 from storage import leaving
+from storage.dead_jobs import DeadJob
 from storage.leaving import LoggedCopy, ReplyCopy
 from storage.leaving.copies import CHUNK, JOBS_CHUNK
-from storage.outbox import DeadJob, Job
+from storage.outbox import Job
 
 PEOPLE_CHUNK = 5
 """Acquaintances whose things are gone through in one unit of work."""

@@ -7,10 +7,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Text, cast, delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.dead_jobs import DeadJob
 from storage.events import LogEntry
 from storage.goals import Goal, Reminder, Split
 from storage.notifications import Notification
-from storage.outbox import DeadJob, Job
+from storage.outbox import Job
 from storage.replies import Reply
 from storage.uploads import Upload
 

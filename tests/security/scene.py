@@ -11,8 +11,8 @@ from handlers.accounts.payloads import RecoveryMail
 from server.context import Caller, Context
 from storage import accounts, goals
 from storage.accounts import Role, Status
+from storage.dead_jobs import DeadJob
 from storage.notifications import NewNotification
-from storage.outbox import DeadJob
 from tests.files import upload
 from tests.instance import Instance, Person
 from tests.questionnaires import PHQ9, SPACE, create_test, submit

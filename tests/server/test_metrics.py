@@ -20,7 +20,7 @@ from server.context import Context
 from server.health import build_metrics_app
 from server.runtime import Runtime
 from server.settings import Settings
-from storage.outbox import DeadJob
+from storage.dead_jobs import DeadJob
 from tests.backend import SCALED, Backend
 from tests.client import Refused
 from tests.conftest import StartInstance

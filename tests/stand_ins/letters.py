@@ -2,7 +2,8 @@
 
 from sqlalchemy import select
 
-from storage.outbox import DeadJob, Job
+from storage.dead_jobs import DeadJob
+from storage.outbox import Job
 from tests.instance import Instance, Person
 from tests.stand_ins.waiting import eventually
 
