@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from server import metrics
 from server.bus import Cut, Listener, Message, Notice, Rewritten
-from server.bus.seals import SIZE, Seals
+from server.bus.seals import Seals
 from server.log import get_logger
 from server.payload import iso
 from server.tasks import end_tasks
@@ -311,16 +311,14 @@ class RedisBus:
             self._published.set()
             self._listener.recovered()
         elif raw["type"] == "message":
-            sealed: bytes = raw["data"]
-            if sealed.startswith(self.name.encode(), SIZE):
-                # Said by this instance, or by nobody of ours: not worth breaking the seal.
-                return
-            content = self._seals.open(self._channel, sealed)
+            content = self._seals.open(self._channel, raw["data"])
             if content is None:
                 metrics.bus_forged.inc()
                 return
-            self._note_others()
-            self._hear(self._listener, content.split(_SEPARATOR)[1:])
+            name, *parts = content.split(_SEPARATOR)
+            if name != self.name.encode():
+                self._note_others()
+                self._hear(self._listener, parts)
 
     def _hear(self, listener: Listener, parts: Sequence[bytes]) -> None:
         heard = []
