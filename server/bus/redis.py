@@ -70,7 +70,6 @@ class RedisBus:
         self._present: set[int] = set()
         self._is_alone = False
         self._others_heard = 0
-        self._must_greet = False
 
     async def start(self, listener: Listener | None = None) -> None:
         self._listener = listener
@@ -239,11 +238,8 @@ class RedisBus:
             others_heard = self._others_heard
             messages = [_encode(message) for message in self._outgoing]
             self._outgoing.clear()
-            bundles = chunked(messages, BUNDLE)
-            if self._must_greet and not bundles:
-                bundles = [[]]
-            self._must_greet = False
             try:
+                bundles = chunked(messages, BUNDLE)
                 listeners = [await self._publish_bundle(some) for some in bundles]
             except (RedisError, OSError) as error:
                 metrics.bus_lost.inc(len(messages))
@@ -299,17 +295,18 @@ class RedisBus:
                 await pubsub.ping()
             else:
                 quiet = False
-                self._take(raw)
+                await self._take(raw)
 
-    def _take(self, raw: dict[str, Any]) -> None:
-        if self._listener is None:
+    async def _take(self, raw: dict[str, Any]) -> None:
+        listener = self._listener
+        if listener is None:
             return
         if raw["type"] == "subscribe":
-            self.healthy = True
             self._note_others()
-            self._must_greet = True
-            self._published.set()
-            self._listener.recovered()
+            # Healthy once the others know of it: whoever was alone said nothing till now.
+            await self._publish_bundle([])
+            self.healthy = True
+            listener.recovered()
         elif raw["type"] == "message":
             content = self._seals.open(self._channel, raw["data"])
             if content is None:
@@ -318,7 +315,7 @@ class RedisBus:
             name, *parts = content.split(_SEPARATOR)
             if name != self.name.encode():
                 self._note_others()
-                self._hear(self._listener, parts)
+                self._hear(listener, parts)
 
     def _hear(self, listener: Listener, parts: Sequence[bytes]) -> None:
         heard = []
