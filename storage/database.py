@@ -161,6 +161,8 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
             "server_settings": {
                 # Each query has its index. A plan that was made while a table was small is kept.
                 "enable_seqscan": "off",
+                # Where it must scan all the same, that looks dear enough to be compiled.
+                "jit": "off",
                 "lock_timeout": str(STATEMENT_TIMEOUT - 1000),
                 "statement_timeout": str(STATEMENT_TIMEOUT),
                 "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT),

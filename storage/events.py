@@ -337,14 +337,15 @@ async def _raise_floor(db: AsyncSession, user_id: int, namespace: str, floor: in
 
 async def get_epoch(db: AsyncSession) -> str:
     """The log's epoch, made at first need."""
-    epoch = await db.scalar(select(StreamEpoch.epoch))
+    find = select(StreamEpoch.epoch).where(StreamEpoch.id == 1)
+    epoch = await db.scalar(find)
     if epoch is None:
         await db.execute(
             insert(db, StreamEpoch)
             .values(id=1, epoch=secrets.token_hex(8))
             .on_conflict_do_nothing()
         )
-        epoch = (await db.execute(select(StreamEpoch.epoch))).scalar_one()
+        epoch = (await db.execute(find)).scalar_one()
     return epoch
 
 

@@ -340,6 +340,8 @@ def _connect(url: str, *, timeout: float | None) -> Redis:
         socket_timeout=timeout,
         socket_connect_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 0),
+        # Over the newer one the library writes out all that is heard, for its log.
+        protocol=2,
         # The library would read its own version from its files for each connection, to tell it.
         driver_info=None,
     )

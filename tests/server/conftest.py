@@ -12,6 +12,7 @@ from tests.server.trial import start_trial, wait_until
 @pytest.fixture
 async def kernel(backend: Backend) -> AsyncIterator[Instance]:
     async with start_trial(backend) as server:
+        await wait_until(lambda: server.runtime.bus.healthy, "the bus is up")
         yield server
 
 
@@ -19,8 +20,7 @@ async def kernel(backend: Backend) -> AsyncIterator[Instance]:
 async def second(kernel: Instance, backend: Backend) -> AsyncIterator[Instance]:
     """One more, of the same deployment; both hear each other."""
     async with start_trial(backend) as server:
-        for one in (kernel, server):
-            await wait_until(lambda one=one: one.runtime.bus.healthy, "the bus is up")
+        await wait_until(lambda: server.runtime.bus.healthy, "the bus is up")
         yield server
 
 
