@@ -239,8 +239,7 @@ class RedisBus:
             messages = [_encode(message) for message in self._outgoing]
             self._outgoing.clear()
             try:
-                bundles = chunked(messages, BUNDLE)
-                listeners = [await self._publish_bundle(some) for some in bundles]
+                listeners = [await self._publish_bundle(some) for some in chunked(messages, BUNDLE)]
             except (RedisError, OSError) as error:
                 metrics.bus_lost.inc(len(messages))
                 log.warning("bus.publish_failed", error=type(error).__name__)

@@ -6,13 +6,13 @@ import pytest
 
 from tests.backend import Backend
 from tests.instance import Instance, Person
-from tests.server.trial import start_trial, wait_until
+from tests.server.trial import start_trial, wait_for_bus
 
 
 @pytest.fixture
 async def kernel(backend: Backend) -> AsyncIterator[Instance]:
     async with start_trial(backend) as server:
-        await wait_until(lambda: server.runtime.bus.healthy, "the bus is up")
+        await wait_for_bus(server)
         yield server
 
 
@@ -20,7 +20,7 @@ async def kernel(backend: Backend) -> AsyncIterator[Instance]:
 async def second(kernel: Instance, backend: Backend) -> AsyncIterator[Instance]:
     """One more, of the same deployment; both hear each other."""
     async with start_trial(backend) as server:
-        await wait_until(lambda: server.runtime.bus.healthy, "the bus is up")
+        await wait_for_bus(server)
         yield server
 
 

@@ -27,7 +27,7 @@ from tests.conftest import StartInstance
 from tests.instance import Instance, Person
 from tests.server.own_redis import OwnRedis
 from tests.server.raw import RawPolling, RawSocket
-from tests.server.trial import PLACE, signal, start_trial, tell, wait_until
+from tests.server.trial import PLACE, signal, start_trial, tell, wait_for_bus, wait_until
 from tests.stand_ins.prometheus import Growth, scrape
 from tests.stand_ins.waiting import eventually
 
@@ -147,8 +147,7 @@ async def test_the_bus_is_watched(backend: Backend, tmp_path: Path) -> None:
     await redis.start()
     own = Backend(backend.database_url, redis.url, backend.data_dir)
     async with start_trial(own) as one, start_trial(own) as two:
-        for server in (one, two):
-            await wait_until(lambda server=server: server.runtime.bus.healthy, "the bus is up")
+        await wait_for_bus(one, two)
         growth = await Growth.begin(one.url)
         assert (await scrape(one.url)).get("emotrack_bus_healthy") == 1
         person = await one.add_person()

@@ -8,7 +8,15 @@ import pytest
 from tests.backend import Backend
 from tests.instance import Instance
 from tests.server.own_redis import OwnRedis
-from tests.server.trial import PLACE, numbers, signal, start_trial, tell, wait_until
+from tests.server.trial import (
+    PLACE,
+    numbers,
+    signal,
+    start_trial,
+    tell,
+    wait_for_bus,
+    wait_until,
+)
 
 pytestmark = pytest.mark.scaled
 
@@ -17,8 +25,7 @@ pytestmark = pytest.mark.scaled
 async def pair(own_redis: OwnRedis, backend: Backend) -> AsyncIterator[tuple[Instance, Instance]]:
     own = Backend(backend.database_url, own_redis.url, backend.data_dir)
     async with start_trial(own) as one, start_trial(own) as two:
-        for server in (one, two):
-            await wait_until(lambda server=server: server.runtime.bus.healthy, "the bus is up")
+        await wait_for_bus(one, two)
         yield one, two
 
 
@@ -58,8 +65,7 @@ async def test_without_redis_all_is_delivered_and_it_comes_back(
         await own_redis.start()
     else:
         own_redis.thaw()
-    for server in pair:
-        await wait_until(lambda server=server: server.runtime.bus.healthy, "the bus is back")
+    await wait_for_bus(one, two)
     await tell(one, [person], 3)
     await signal(one, [person], 4)
     for device in (here, there, late):
@@ -80,7 +86,7 @@ async def test_after_its_subscriptions_are_killed_nothing_is_lost(
     await sending
     await client.wait_for_seq(150, namespace=PLACE)
     assert numbers(client) == list(range(150))
-    await wait_until(lambda: two.runtime.bus.healthy, "the bus is up again")
+    await wait_for_bus(two)
     await signal(one, [person], 1)
     await client.wait_for("thing:moved", namespace=PLACE)
 

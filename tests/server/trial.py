@@ -206,6 +206,12 @@ def wires_of(server: Instance) -> dict[str, Wire]:
     return transport.engine.sockets
 
 
+async def wait_for_bus(*servers: Instance) -> None:
+    """Until each of them hears the others, and they know of it."""
+    for server in servers:
+        await wait_until(lambda server=server: server.runtime.bus.healthy, "the bus is up")
+
+
 async def wait_until(condition: Any, what: str, patience: float = 10) -> None:
     """For what brings no event of its own: look again until it is so."""
     try:
