@@ -83,7 +83,7 @@ class Database:
             # A transaction at READ COMMITTED sees with each statement what is committed by then:
             # to begin and to end one gives a reader nothing but two round trips.
             self.reader = self.writer.execution_options(isolation_level="AUTOCOMMIT")
-        self.alone = OneByOne(SLOW)
+        self.alone = OneByOne(self.writer, SLOW)
 
     @property
     def engines(self) -> dict[str, AsyncEngine]:
@@ -100,6 +100,7 @@ class Database:
         return AsyncSession(self.writer if write else self.reader, expire_on_commit=False)
 
     async def close(self) -> None:
+        await self.alone.close()
         for engine in self.engines.values():
             await engine.dispose()
 

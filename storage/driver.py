@@ -11,7 +11,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from asyncpg import InternalClientError
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 OUT_OF_STEP = (InternalClientError, AsyncAdapt_asyncpg_dbapi.InternalClientError)
 """Of the driver's errors, and of SQLAlchemy's for them: the connection must not be used any more."""
@@ -59,40 +59,32 @@ async def fetch(
         if adapted._transaction is None:  # noqa: SLF001 - watched by test_driver.py
             await adapted._start_transaction()  # noqa: SLF001
         values = prepared.arrange(parameters)
-        return await _fetch(connection.sync_engine, pooled, prepared, values)
+        announce(connection.sync_engine, prepared, values)
+        return await fetch_on(pooled, prepared, values)
     except Exception as error:
         if _is_lost(pooled, error):
             await connection.invalidate()
         raise
 
 
-async def fetch_alone(
-    engine: AsyncEngine, prepared: Prepared, values: Sequence[Any]
-) -> Sequence[Any]:
-    """The driver's records of a statement that is a transaction by itself: one round trip.
-
-    `values` are its parameters, arranged.
-    """
-    pooled: Any = await engine.raw_connection()
-    try:
-        return await _fetch(engine.sync_engine, pooled, prepared, values)
-    except Exception as error:
-        if _is_lost(pooled, error):
-            pooled.invalidate()
-        raise
-    finally:
-        # No transaction was begun, so there is none to be waited for.
-        pooled.close()
-
-
-async def _fetch(
-    engine: sa.Engine, pooled: Any, prepared: Prepared, values: Sequence[Any]
-) -> Sequence[Any]:
-    for listen in engine.dispatch.before_cursor_execute:
-        # Whoever watches the engine sees these as well.
-        listen(None, None, prepared.text, tuple(values), None, False)
+async def fetch_on(pooled: Any, prepared: Prepared, values: Sequence[Any]) -> Sequence[Any]:
+    """The driver's records, in one round trip; outside of a transaction it is one by itself."""
     records: Sequence[Any] = await pooled.driver_connection.fetch(prepared.text, *values)
     return records
+
+
+def announce(engine: sa.Engine, prepared: Prepared, values: Sequence[Any]) -> None:
+    """Whoever watches the engine sees these statements as well."""
+    for listen in engine.dispatch.before_cursor_execute:
+        listen(None, None, prepared.text, tuple(values), None, False)
+
+
+def give_back(pooled: Any, error: Exception | None = None) -> None:
+    """To the pool, outside of a transaction; it is not lent again where the error means so."""
+    if error is not None and _is_lost(pooled, error):
+        pooled.invalidate()
+    # No transaction was begun, so there is none to be waited for.
+    pooled.close()
 
 
 def _is_lost(pooled: Any, error: Exception) -> bool:

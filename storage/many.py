@@ -6,7 +6,6 @@ takes to carry the statement out. SQLite has no arrays: it reads the rows out of
 gets them as they are.
 """
 
-import asyncio
 import itertools
 import json
 from collections import namedtuple
@@ -22,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
 from storage.database import Database
-from storage.driver import Prepared, fetch, fetch_alone
+from storage.driver import Prepared, fetch
 from storage.schema import Moment, Table
 
 SEPARATOR = "\x1f"
@@ -106,11 +105,7 @@ async def carry_out_alone(database: Database, bound: Bound) -> Rows:
     together = _join((bound.part,), database.writer.dialect)
     prepared = together.prepared
     values = prepared.arrange({**bound.part.parameters(bound.rows), **bound.values})
-    async with database.alone.turn():
-        found = await fetch_alone(database.writer, prepared, values)
-    # The next one is to be on its way before this one's answer is looked at.
-    await asyncio.sleep(0)
-    (rows,) = together.sort(found)
+    (rows,) = together.sort(await database.alone.fetch(prepared, values))
     return rows
 
 
