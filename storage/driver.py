@@ -80,13 +80,13 @@ def announce(engine: sa.Engine, prepared: Prepared, values: Sequence[Any]) -> No
 
 
 def give_back(pooled: Any, error: Exception | None = None) -> None:
-    """To the pool, outside of a transaction; it is not lent again where the error means so."""
-    if error is not None and _is_lost(pooled, error):
+    """To the pool, outside of a transaction; it is not lent again if it is lost."""
+    if _is_lost(pooled, error):
         pooled.invalidate()
     # No transaction was begun, so there is none to be waited for.
     pooled.close()
 
 
-def _is_lost(pooled: Any, error: Exception) -> bool:
+def _is_lost(pooled: Any, error: Exception | None) -> bool:
     """Whether the pool must not lend this connection again."""
     return pooled.driver_connection.is_closed() or isinstance(error, OUT_OF_STEP)

@@ -40,6 +40,7 @@ class OneByOne:
 
         Whoever gives up waiting takes back what has not begun, and only that.
         """
+        # Here, for those who watch may ask on whose behalf it is.
         announce(self._engine.sync_engine, prepared, values)
         answer: asyncio.Future[Sequence[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Asked(prepared, values, answer, monotonic()))
@@ -55,9 +56,8 @@ class OneByOne:
             await asyncio.wait(self._lines)
         if self._next_look is not None:
             self._next_look.cancel()
-        if self._kept is not None:
-            give_back(self._kept)
-            self._kept = None
+        if (kept := self._take()) is not None:
+            give_back(kept)
 
     def _begin(self) -> None:
         # Nobody's request: it must not carry the id of the one that started it.
@@ -75,39 +75,41 @@ class OneByOne:
             self._look_later()
 
     async def _go_on(self) -> None:
-        connection = self._take()
         try:
             while self._waiting:
                 asked = self._waiting.popleft()
-                if asked.answer.done():
-                    continue
-                try:
-                    if connection is None:
-                        connection = await self._engine.raw_connection()
-                    records = await fetch_on(connection, asked.prepared, asked.values)
-                except Exception as error:
-                    if connection is not None:
-                        give_back(connection, error)
-                        connection = None
-                    if not asked.answer.done():
-                        asked.answer.set_exception(error)
-                else:
-                    if not asked.answer.done():
-                        asked.answer.set_result(records)
+                if not asked.answer.done():
+                    await self._answer(asked)
         finally:
             # Without waiting: whoever asks from now on must begin another line.
             self._lines.difference_update({asyncio.current_task()})
+
+    async def _answer(self, asked: _Asked) -> None:
+        connection = self._take()
+        try:
+            if connection is None:
+                connection = await self._engine.raw_connection()
+            records = await fetch_on(connection, asked.prepared, asked.values)
+        except Exception as error:
+            if connection is not None:
+                give_back(connection, error)
+            if not asked.answer.done():
+                asked.answer.set_exception(error)
+        else:
             self._keep(connection)
+            if not asked.answer.done():
+                asked.answer.set_result(records)
 
     def _take(self) -> Any:
+        """The connection that is kept, if there is one and nobody has closed it meanwhile."""
         kept, self._kept = self._kept, None
         if kept is not None and kept.driver_connection.is_closed():
-            kept.invalidate()
-            kept = None
+            give_back(kept)
+            return None
         return kept
 
     def _keep(self, connection: Any) -> None:
         if self._kept is None:
             self._kept = connection
-        elif connection is not None:
+        else:
             give_back(connection)
