@@ -105,13 +105,17 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--metrics-port", type=int, help="where to answer Prometheus")
         command.set_defaults(run=run)
     for name, run, about in (
-        ("migrate", migrate, "bring the database up to date"),
         ("seed", seed, "demo people and content (development only)"),
         ("check", check, "what works and what does not"),
         ("docs", write_docs, "write the contract documents"),
         ("epoch", renew_epoch, "a new stream epoch, after restoring a backup"),
     ):
         commands.add_parser(name, help=about).set_defaults(run=run)
+    command = commands.add_parser("migrate", help="bring the database up to date")
+    command.add_argument(
+        "--finish", action="store_true", help="once no process of the version before runs"
+    )
+    command.set_defaults(run=migrate)
     add_user_actions(commands.add_parser("user", help="accounts, for operators"))
     add_job_actions(commands.add_parser("jobs", help="jobs that were given up"))
     return parser
@@ -299,7 +303,7 @@ async def wait_for_signal() -> None:
 
 
 async def migrate(settings: Settings, arguments: argparse.Namespace) -> None:
-    await upgrade(settings.database)
+    await upgrade(settings.database, finish=arguments.finish)
 
 
 async def seed(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -36,22 +36,26 @@ SELECT
     END,
     CASE WHEN (n - 1) % 6 < 4
         THEN json_build_object(
-            'chat_id', chat_id, 'seq', n, 'sender_id', heads.user_id, 'text', repeat('x', 100),
+            'chat_id', chats.id, 'seq', n, 'sender_id', heads.user_id, 'text', repeat('x', 100),
             'client_ref', gen_random_uuid(), 'attachments', '[]'::json, 'created_at', now(),
             'delivered_at', NULL, 'read_at', NULL, 'edited_at', NULL, 'deleted', false
         )
         ELSE json_build_object(
-            'chat_id', chat_id, 'user_id', heads.user_id, 'seq', n, 'at', now(), 'unread', 0
+            'chat_id', chats.id, 'user_id', heads.user_id, 'seq', n, 'at', now(), 'unread', 0
         )
     END::text,
     now() - ({each} * 3 / 2 - n) * interval '6 seconds'
 FROM heads
-JOIN chat_members ON chat_members.user_id = heads.user_id,
+JOIN chats ON heads.user_id IN (psychologist_id, patient_id),
 generate_series(1, {each} * 3 / 2) AS n
 WHERE namespace = '/chat'
 ORDER BY n, heads.user_id;
 
 UPDATE heads SET seq = seq + {each} * 3 / 2 WHERE namespace = '/chat';
-UPDATE chats SET last_seq = last_seq + {each}, last_at = now();
-UPDATE chat_members SET read_seq = last_seq, delivered_seq = last_seq
-FROM chats WHERE id = chat_id;
+UPDATE chats SET
+    last_seq = last_seq + {each},
+    last_at = now(),
+    psychologist_read_seq = last_seq + {each},
+    psychologist_delivered_seq = last_seq + {each},
+    patient_read_seq = last_seq + {each},
+    patient_delivered_seq = last_seq + {each};

@@ -7,9 +7,4 @@ INSERT INTO chats (psychologist_id, patient_id, status, last_at, created_at)
 SELECT watched, watcher, 'open', now(), now()
 FROM unnest(ARRAY{watched}) AS watched, unnest(ARRAY{watchers}) AS watcher;
 
-INSERT INTO chat_members (chat_id, user_id)
-SELECT id, member
-FROM chats, unnest(ARRAY[psychologist_id, patient_id]) AS member
-WHERE psychologist_id = ANY (ARRAY{watched});
-
-ANALYZE relations, chats, chat_members;
+ANALYZE relations, chats;

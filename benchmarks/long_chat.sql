@@ -4,6 +4,7 @@ SELECT {chat_id}, seq, {sender_id}, gen_random_uuid(), '', 'message ' || seq, no
 FROM generate_series(1, {length}) AS seq
 ON CONFLICT DO NOTHING;
 
-UPDATE chats SET last_seq = {length} WHERE id = {chat_id};
-UPDATE chat_members SET read_seq = {length} WHERE chat_id = {chat_id};
+UPDATE chats
+SET last_seq = {length}, psychologist_read_seq = {length}, patient_read_seq = {length}
+WHERE id = {chat_id};
 ANALYZE messages;

@@ -13,11 +13,16 @@ SELECT
     now()
 FROM heads
 -- One chat of each, for the psychologists of a crowd have hundreds.
-JOIN (SELECT user_id, min(chat_id) AS chat_id FROM chat_members GROUP BY user_id) AS members
-    ON members.user_id = heads.user_id,
+JOIN (
+    SELECT user_id, min(id) AS chat_id
+    FROM chats, unnest(ARRAY[psychologist_id, patient_id]) AS user_id
+    GROUP BY user_id
+) AS members ON members.user_id = heads.user_id,
 generate_series(1, 20) AS n
 WHERE namespace = '/chat';
 
 UPDATE heads SET seq = seq + 20
-WHERE namespace = '/chat' AND user_id IN (SELECT user_id FROM chat_members);
+WHERE namespace = '/chat' AND user_id IN (
+    SELECT unnest(ARRAY[psychologist_id, patient_id]) FROM chats
+);
 ANALYZE event_log;

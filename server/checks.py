@@ -11,6 +11,7 @@ from sqlalchemy import text
 from server import texts
 from server.runtime import Runtime
 from server.settings import Settings
+from storage.upgrade import find_head
 
 TIMEOUT = 10
 
@@ -56,7 +57,10 @@ async def _try(part: str, check: Callable[[], Awaitable[str]]) -> Finding:
 async def _check_database(runtime: Runtime) -> str:
     async with runtime.database.session(write=False) as db:
         revision = await db.scalar(text("SELECT version_num FROM alembic_version"))
-    return f"{runtime.database.url.get_backend_name()}, revision {revision}"
+    about = f"{runtime.database.url.get_backend_name()}, revision {revision}"
+    if revision == await asyncio.to_thread(find_head):
+        return about
+    return f"{about}; what only the version before needs goes with `migrate --finish`"
 
 
 async def _check_redis(settings: Settings) -> str:

@@ -12,16 +12,29 @@ _LOCK = 0x656D6F74
 """Any number, the same in every process: ours among PostgreSQL's advisory locks."""
 
 
-async def upgrade(url: str, revision: str = "head") -> None:
-    """Run the migrations up to `revision`. A second process waits, then finds nothing to do."""
-    await _run(url, "upgrade", revision)
+async def upgrade(url: str, revision: str | None = None, *, finish: bool = False) -> None:
+    """Run the migrations. A second process waits, then finds nothing to do.
+
+    Those that are `AFTER_DEPLOYMENT` take away what the version before needs. They are left for
+    the next upgrade, unless all is to be finished now or there cannot be such processes: the
+    database is new, or it is SQLite, which one process has for itself.
+    """
+    await _run(url, "upgrade", revision or ("head" if finish else None))
 
 
 async def downgrade(url: str, revision: str) -> None:
+    """Not while servers run: the version before gets its tables, but not what keeps both at one."""
     await _run(url, "downgrade", revision)
 
 
-async def _run(url: str, command: str, revision: str) -> None:
+def find_head() -> str | None:
+    """The revision of a database for which there is nothing left to do."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as below
+
+    return ScriptDirectory.from_config(_configure()).get_current_head()
+
+
+async def _run(url: str, command: str, revision: str | None) -> None:
     engine = migration_engine(url)
     try:
         async with engine.connect() as connection:
@@ -56,12 +69,31 @@ def migration_engine(url: str) -> AsyncEngine:
     return engine
 
 
-def _alembic(connection: Connection, command: str, revision: str) -> None:
+def _alembic(connection: Connection, command: str, revision: str | None) -> None:
     # Alembic takes most of a second to import; only this needs it.
     from alembic import command as commands  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
+
+    config = _configure()
+    config.attributes["connection"] = connection
+    getattr(commands, command)(config, revision or _find_target(connection, config))
+
+
+def _configure() -> Any:
+    from alembic.config import Config  # noqa: PLC0415 - as above
 
     config = Config(toml_file=PROJECT / "pyproject.toml")
     config.set_main_option("script_location", str(PROJECT / "migrations"))
-    config.attributes["connection"] = connection
-    getattr(commands, command)(config, revision)
+    return config
+
+
+def _find_target(connection: Connection, config: Any) -> str:
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
+
+    current = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    if current is not None and connection.dialect.name != "sqlite":
+        for script in ScriptDirectory.from_config(config).walk_revisions():
+            if script.revision == current or not getattr(script.module, "AFTER_DEPLOYMENT", False):
+                return script.revision
+    return "head"

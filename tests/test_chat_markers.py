@@ -2,6 +2,11 @@
 
 from typing import Any
 
+import pytest
+from sqlalchemy import select
+
+from handlers.chat.declared import chat
+from storage.chat import NEAR, Receipt
 from tests.instance import Instance
 from tests.talks import Talk, fence, refusal, start_talk
 
@@ -99,11 +104,35 @@ async def test_answering_reads_everything_before(server: Instance) -> None:
 
     sent = await talk.send(talk.psychologist, "An answer")
 
-    chat = await talk.ask(talk.psychologist, "chat:get")
-    assert (chat["read_seq"], chat["unread"]) == (4, 0)
+    seen = await talk.ask(talk.psychologist, "chat:get")
+    assert (seen["read_seq"], seen["unread"]) == (4, 0)
     at = sent["created_at"]
     assert await read_times(talk) == [(at, at)] * 3 + [(None, None)]
     assert (await talk.ask(talk.patient, "chat:get"))["unread"] == 1
+
+
+@pytest.mark.parametrize("count", [NEAR, NEAR + 1])
+async def test_an_answer_reads_however_much_there_is(server: Instance, count: int) -> None:
+    """Where it is much, the answer is far from what it read, and leaves a receipt."""
+    talk = await start_talk(server)
+    for _ in range(count):
+        await talk.send(talk.patient)
+    (unread,) = await talk.history(talk.patient, before=2)
+    assert unread["read_at"] is None
+
+    answer = await talk.send(talk.psychologist)
+
+    for seq in (1, count):
+        (item,) = await talk.history(talk.patient, before=seq + 1, limit=1)
+        assert (item["delivered_at"], item["read_at"]) == (answer["created_at"],) * 2
+    async with server.runtime.database.session(write=False) as db:
+        receipts = list(await db.scalars(select(Receipt.seq)))
+    assert receipts == ([count + 1] if count > NEAR else [])
+
+
+def test_a_batch_of_messages_is_near() -> None:
+    """Who answers within a batch leaves no receipt of what they read of that batch."""
+    assert chat.events["message:send"].batch <= NEAR
 
 
 async def test_ones_own_messages_are_never_unread(server: Instance) -> None:
@@ -124,10 +153,10 @@ async def test_the_last_message_of_a_chat_tells_when_it_was_read(server: Instanc
     await talk.ask(talk.psychologist, "message:delivered", seq=2)
     await talk.ask(talk.psychologist, "message:read", seq=2)
 
-    chat = await talk.ask(talk.patient, "chat:get")
+    seen = await talk.ask(talk.patient, "chat:get")
 
-    assert chat["last_message"] == (await talk.history(talk.patient))[-1]
-    assert chat["last_message"]["delivered_at"] < chat["last_message"]["read_at"]
+    assert seen["last_message"] == (await talk.history(talk.patient))[-1]
+    assert seen["last_message"]["delivered_at"] < seen["last_message"]["read_at"]
 
 
 async def test_a_page_knows_of_moves_beyond_it(server: Instance) -> None:

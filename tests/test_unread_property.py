@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from storage.chat import Member, Message
+from storage.chat import Chat, Message
 from tests.client import Client, Refused
 from tests.instance import Instance, Person
 from tests.stand_ins.waiting import settled
@@ -94,14 +94,16 @@ class Scene:
     async def recount(self, person: Person) -> int:
         """Messages of the other person beyond the read marker, not deleted."""
         async with self.talk.server.runtime.database.session(write=False) as db:
-            member = await db.get_one(Member, (self.talk.chat_id, person.id))
+            chat = await db.get_one(Chat, self.talk.chat_id)
+            place = chat.find_place(person.id)
+            assert place is not None
             rows = await db.scalars(select(Message).where(Message.chat_id == self.talk.chat_id))
             count = sum(
-                row.sender_id != person.id and row.seq > member.read_seq and not row.deleted
+                row.sender_id != person.id and row.seq > place.read_seq and not row.deleted
                 for row in rows
             )
-        assert member.unread == count, "the stored counter"
-        assert member.delivered_seq >= member.read_seq
+        assert place.unread == count, "the stored counter"
+        assert place.delivered_seq >= place.read_seq
         return count
 
     async def check(self) -> None:

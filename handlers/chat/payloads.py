@@ -92,8 +92,8 @@ class Chat(Payload):
             status=ChatStatus(view.chat.status),
             last_seq=view.chat.last_seq,
             last_message=last_message,
-            read_seq=view.member.read_seq,
-            unread=view.member.unread,
+            read_seq=view.place.read_seq,
+            unread=view.place.unread,
             created_at=view.chat.created_at,
         )
 

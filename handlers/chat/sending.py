@@ -1,6 +1,5 @@
 """Sending messages: nearly always in one statement, step by step where something is to be looked at."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,12 +50,8 @@ def _are_plain(ctx: Context, asked: Sequence[Asked[SendMessage]]) -> bool:
     if not ctx.may_write_alone:
         return False
     refs = {(ask.user.id, ask.request.client_ref) for ask in asked}
-    senders = {(ask.request.chat_id, ask.user.id) for ask in asked}
-    in_a_chat = Counter(chat_id for chat_id, _ in senders)
-    return (
-        len(refs) == len(asked)
-        and max(in_a_chat.values()) <= chats.MOST_SENDERS
-        and not any(ask.request.upload_ids or is_odd(ask.request.text) for ask in asked)
+    return len(refs) == len(asked) and not any(
+        ask.request.upload_ids or is_odd(ask.request.text) for ask in asked
     )
 
 

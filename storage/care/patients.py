@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage.accounts import User
 from storage.assessments import Alert, AlertStatus
 from storage.care.relations import Relation, RelationStatus
-from storage.chat import Chat, Member
+from storage.chat import Chat
 from storage.mood import Entry
 
 
@@ -60,7 +60,7 @@ _ORDERS: dict[Sort, Callable[[], Any]] = {
     Sort.SINCE: Relation.since.desc,
     Sort.NAME: User.name.asc,
     Sort.LAST_SEEN: lambda: User.last_seen_at.desc().nulls_last(),
-    Sort.UNREAD: lambda: Member.unread.desc().nulls_last(),
+    Sort.UNREAD: lambda: Chat.psychologist_unread.desc().nulls_last(),
     Sort.ALERTS: lambda: _count_alerts().desc(),
     Sort.MOOD: lambda: _last_entry(User.id, Entry.score).asc().nulls_last(),
 }
@@ -76,16 +76,13 @@ async def list_patients(
     )
     total = (await db.execute(select(func.count()).where(*wanted))).scalar_one()
     rows = await db.execute(
-        select(User, Relation.since, Chat.id, Member.unread)
+        select(User, Relation.since, Chat.id, Chat.psychologist_unread)
         .select_from(Relation)
         .join(User, User.id == Relation.patient_id)
         .outerjoin(
             Chat,
             (Chat.psychologist_id == Relation.psychologist_id)
             & (Chat.patient_id == Relation.patient_id),
-        )
-        .outerjoin(
-            Member, (Member.chat_id == Chat.id) & (Member.user_id == Relation.psychologist_id)
         )
         .where(*wanted)
         .order_by(_ORDERS[sort](), User.id.desc())

@@ -20,14 +20,16 @@ from storage.chat.reading import (
     list_views,
     list_views_after,
 )
-from storage.chat.sending import MOST_SENDERS, Draft, send
+from storage.chat.sending import Draft, send
 from storage.chat.tables import (
+    NEAR,
+    SIDES,
     Attachment,
     Chat,
     ChatStatus,
     Marker,
-    Member,
     Message,
+    Place,
     Receipt,
 )
 from storage.chat.talks import (
@@ -46,15 +48,16 @@ from storage.chat.talks import (
 from storage.chat.writing import close_chat, get_message, open_chat
 
 __all__ = [
-    "MOST_SENDERS",
+    "NEAR",
+    "SIDES",
     "Attachment",
     "Chat",
     "ChatStatus",
     "Draft",
     "Marker",
-    "Member",
     "Message",
     "NewMessage",
+    "Place",
     "Progress",
     "Reached",
     "Receipt",

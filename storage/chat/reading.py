@@ -11,9 +11,11 @@ from typing import Any
 
 from sqlalchemy import (
     FromClause,
+    String,
     and_,
     bindparam,
     func,
+    literal,
     or_,
     select,
     tuple_,
@@ -23,7 +25,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from storage.accounts import User
-from storage.chat.tables import Attachment, Chat, ChatStatus, Marker, Member, Message, Receipt
+from storage.chat.tables import (
+    NEAR,
+    SIDES,
+    Attachment,
+    Chat,
+    ChatStatus,
+    Marker,
+    Message,
+    Place,
+    Receipt,
+)
 from storage.many import INT, Many, core
 from storage.uploads import Upload
 
@@ -35,17 +47,21 @@ Psychologist = aliased(User, name="psychologist")
 Patient = aliased(User, name="patient")
 
 
-CHATS, MEMBERS = core(Chat), core(Member)
+CHATS = core(Chat)
 
 
 def _list_unread(asked: FromClause) -> Any:
-    return (
-        select(MEMBERS.c.user_id, MEMBERS.c.chat_id, MEMBERS.c.unread)
-        .join(asked, MEMBERS.c.user_id == asked.c.user_id)
-        .where(MEMBERS.c.unread > 0)
-        .order_by(MEMBERS.c.user_id, MEMBERS.c.chat_id)
-        .limit(bindparam("limit", type_=INT))
-    )
+    sides = [
+        select(
+            CHATS.c[f"{side}_id"].label("user_id"),
+            CHATS.c.id.label("chat_id"),
+            CHATS.c[f"{side}_unread"],
+        )
+        .join(asked, CHATS.c[f"{side}_id"] == asked.c.user_id)
+        .where(CHATS.c[f"{side}_unread"] > 0)
+        for side in SIDES
+    ]
+    return union_all(*sides).order_by("user_id", "chat_id").limit(bindparam("limit", type_=INT))
 
 
 def _find_others(asked: FromClause, mine: str, other: str) -> Any:
@@ -62,20 +78,21 @@ def _list_people(asked: FromClause) -> Any:
 
 
 def _list_standings(asked: FromClause) -> Any:
-    other = MEMBERS.alias("other")
-    return (
-        select(
-            CHATS.c.id,
-            MEMBERS.c.user_id,
-            other.c.user_id,
-            MEMBERS.c.unread,
-            CHATS.c.last_seq,
+    both_are_there = and_(*(CHATS.c[f"{side}_unread"].is_not(None) for side in SIDES))
+    return union_all(
+        *(
+            select(
+                CHATS.c.id.label("chat_id"),
+                CHATS.c[f"{side}_id"].label("user_id"),
+                CHATS.c[f"{other}_id"],
+                CHATS.c[f"{side}_unread"],
+                CHATS.c.last_seq,
+            )
+            .join(asked, CHATS.c.id == asked.c.id)
+            .where(both_are_there)
+            for side, other in itertools.permutations(SIDES)
         )
-        .join(asked, CHATS.c.id == asked.c.id)
-        .join(MEMBERS, MEMBERS.c.chat_id == CHATS.c.id)
-        .join(other, and_(other.c.chat_id == CHATS.c.id, other.c.user_id != MEMBERS.c.user_id))
-        .order_by(CHATS.c.id, MEMBERS.c.user_id)
-    )
+    ).order_by("chat_id", "user_id")
 
 
 _UNREAD = Many(_list_unread, user_id=INT)
@@ -83,7 +100,7 @@ _PEOPLE = Many(_list_people, id=INT)
 _STANDINGS = Many(_list_standings, id=INT)
 _PATIENTS, _PSYCHOLOGISTS = (
     Many(partial(_find_others, mine=mine, other=other), user_id=INT)
-    for mine, other in itertools.permutations(("psychologist_id", "patient_id"))
+    for mine, other in itertools.permutations([f"{side}_id" for side in SIDES])
 )
 
 
@@ -105,8 +122,8 @@ class View:
     chat: Chat
     psychologist: User
     patient: User
-    member: Member
     last_message: Message | None
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +137,7 @@ class Reached:
 class Receipts:
     """The moves of markers around a span of messages."""
 
-    def __init__(self, rows: Iterable[Receipt]) -> None:
+    def __init__(self, rows: Iterable[Any]) -> None:
         self._moves: dict[tuple[int, int, str], list[tuple[int, datetime]]] = defaultdict(list)
         for row in sorted(rows, key=lambda row: row.seq):
             self._moves[row.chat_id, row.user_id, row.kind].append((row.seq, row.at))
@@ -143,32 +160,23 @@ class Receipts:
 
 
 async def get_view(db: AsyncSession, chat_id: int, user_id: int) -> View | None:
-    row = (
-        await db.execute(
-            _views(user_id).where(Chat.id == chat_id),
-            execution_options={"populate_existing": True},
-        )
-    ).one_or_none()
-    return View(*row) if row else None
+    views = await _see(db, user_id, _views(user_id).where(Chat.id == chat_id))
+    return views[0] if views else None
 
 
 async def list_views(
     db: AsyncSession, user_id: int, *, skip: int, limit: int
 ) -> tuple[list[View], int]:
     """A person's chats, the latest message first."""
-    total = (await db.execute(select(func.count()).where(Member.user_id == user_id))).scalar_one()
-    rows = await db.execute(
-        _views(user_id).order_by(Chat.last_at.desc(), Chat.id.desc()).offset(skip).limit(limit)
-    )
-    return [View(*row) for row in rows], total
+    total = (await db.execute(select(func.count()).where(_is_in(user_id)))).scalar_one()
+    latest = _views(user_id).order_by(Chat.last_at.desc(), Chat.id.desc())
+    return await _see(db, user_id, latest.offset(skip).limit(limit)), total
 
 
 async def list_views_after(db: AsyncSession, user_id: int, *, after: int, limit: int) -> list[View]:
     """A person's chats by id."""
-    rows = await db.execute(
-        _views(user_id).where(Member.chat_id > after).order_by(Member.chat_id).limit(limit)
-    )
-    return [View(*row) for row in rows]
+    following = _views(user_id).where(Chat.id > after).order_by(Chat.id)
+    return await _see(db, user_id, following.limit(limit))
 
 
 async def list_messages(db: AsyncSession, chat_id: int, first: int, last: int) -> list[Message]:
@@ -184,17 +192,11 @@ async def list_messages(db: AsyncSession, chat_id: int, first: int, last: int) -
 
 async def is_undelivered(db: AsyncSession, chat_id: int, user_id: int) -> bool:
     """Whether a person has unread messages in a chat, and no device has got the last one."""
-    found = await db.scalar(
-        select(Member.user_id)
-        .join(Chat, Chat.id == Member.chat_id)
-        .where(
-            Member.chat_id == chat_id,
-            Member.user_id == user_id,
-            Member.unread > 0,
-            Member.delivered_seq < Chat.last_seq,
-        )
-    )
-    return found is not None
+    chat = await db.get(Chat, chat_id, populate_existing=True)
+    place = chat.find_place(user_id) if chat else None
+    if chat is None or place is None:
+        return False
+    return place.unread > 0 and place.delivered_seq < chat.last_seq
 
 
 async def list_attachments(
@@ -218,9 +220,9 @@ async def list_attachments(
 async def is_shown_to(db: AsyncSession, upload_id: int, user_id: int) -> bool:
     """Whether a file is attached in a chat of this person's."""
     found = await db.scalar(
-        select(Member.user_id)
-        .join(Attachment, Attachment.chat_id == Member.chat_id)
-        .where(Attachment.upload_id == upload_id, Member.user_id == user_id)
+        select(Chat.id)
+        .join(Attachment, Attachment.chat_id == Chat.id)
+        .where(Attachment.upload_id == upload_id, _is_in(user_id))
     )
     return found is not None
 
@@ -230,11 +232,13 @@ async def get_receipts(
 ) -> Receipts:
     """What is needed to tell when the messages from `first` to `last` were reached.
 
-    A move beyond the span may be the first to have reached its end, so the next one is read too.
+    A move beyond the span may be the first to have reached its end, so the next one is read too;
+    and so are the messages that are receipts themselves.
     """
-    inside = select(Receipt).where(Receipt.chat_id == chat_id, Receipt.seq.between(first, last))
+    move = (Receipt.chat_id, Receipt.user_id, Receipt.kind, Receipt.seq, Receipt.at)
+    inside = select(*move).where(Receipt.chat_id == chat_id, Receipt.seq.between(first, last))
     beyond = [
-        select(Receipt)
+        select(*move)
         .where(
             Receipt.chat_id == chat_id,
             Receipt.user_id == user_id,
@@ -247,12 +251,18 @@ async def get_receipts(
         for user_id in member_ids
         for kind in Marker
     ]
-    rows = union_all(inside, *(select(one) for one in beyond)).subquery()
-    return Receipts(await db.scalars(select(aliased(Receipt, rows))))
+    answers = select(
+        Message.chat_id,
+        Message.sender_id,
+        literal(Marker.READ, String),
+        Message.seq,
+        Message.created_at,
+    ).where(Message.chat_id == chat_id, Message.seq.between(first, last + NEAR))
+    return Receipts(await db.execute(union_all(inside, answers, *(select(one) for one in beyond))))
 
 
 async def get_last_receipts(db: AsyncSession, chats: Iterable[Chat]) -> Receipts:
-    """What is needed to tell when the last message of each chat was reached."""
+    """What is needed to tell when the last message of each chat was reached: nobody has answered."""
     ends = [(chat.id, chat.last_seq) for chat in chats if chat.last_seq]
     if not ends:
         return Receipts([])
@@ -314,9 +324,31 @@ async def find_partners(db: AsyncSession, user_ids: Collection[int]) -> dict[int
 
 def _views(user_id: int) -> Any:
     return (
-        select(Chat, Psychologist, Patient, Member, Message)
-        .join(Member, and_(Member.chat_id == Chat.id, Member.user_id == user_id))
+        select(Chat, Psychologist, Patient, Message)
         .join(Psychologist, Psychologist.id == Chat.psychologist_id)
         .join(Patient, Patient.id == Chat.patient_id)
         .outerjoin(Message, and_(Message.chat_id == Chat.id, Message.seq == Chat.last_seq))
+        .where(_is_in(user_id))
     )
+
+
+def _is_in(user_id: int) -> Any:
+    """Whether a chat is one of theirs, and they are still in it."""
+    return or_(
+        *(
+            and_(
+                getattr(Chat, f"{side}_id") == user_id,
+                getattr(Chat, f"{side}_read_seq").is_not(None),
+            )
+            for side in SIDES
+        )
+    )
+
+
+async def _see(db: AsyncSession, user_id: int, views: Any) -> list[View]:
+    rows = await db.execute(views, execution_options={"populate_existing": True})
+    seen = []
+    for chat, psychologist, patient, last_message in rows:
+        if place := chat.find_place(user_id):
+            seen.append(View(chat, psychologist, patient, last_message, place))
+    return seen

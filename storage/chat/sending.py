@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     FromClause,
     Text,
-    and_,
     bindparam,
     case,
     cast,
@@ -29,16 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from storage.chat.tables import Chat, ChatStatus, Marker, Member, Message, Receipt
+from storage.chat.tables import NEAR, SIDES, Chat, ChatStatus, Marker, Message, Receipt
 from storage.events import log_pushes, move_heads, number_pushes
 from storage.many import EVEN_TEXT, INT, TEXT, Bound, Many, core
 from storage.outbox import NewJob, describe_new, store_new
 from storage.schema import Moment
 
-CHATS, MEMBERS, MESSAGES, RECEIPTS = core(Chat), core(Member), core(Message), core(Receipt)
-
-MOST_SENDERS = 2
-"""In one chat at once; a third one is a stranger, who is to be told so step by step."""
+CHATS, MESSAGES, RECEIPTS = core(Chat), core(Message), core(Receipt)
 
 
 class Draft(NamedTuple):
@@ -62,10 +58,9 @@ def send(
     It returns (place, seq, user_id, at_seq), the last being the message's number in that person's
     stream: a pair of rows for each message that was sent, in the order of the drafts.
 
-    No two drafts may have a sender and a `ref` in common, no chat may have more than MOST_SENDERS,
-    and no text may be odd. Both people are told of each message by an entry of the event log, and
-    the job `then`, whose key must be new, is stored besides. Locks are taken as everywhere: chats,
-    then heads; whoever has a chat has its members, too.
+    No two drafts may have a sender and a `ref` in common, and no text may be odd. Both people are
+    told of each message by an entry of the event log, and the job `then`, whose key must be new, is
+    stored besides. Locks are taken as everywhere: chats, then heads.
     """
     values = {"namespace": namespace, "event": event, "now": now, **describe_new(then)}
     return Bound(_SEND, drafts, values)
@@ -73,89 +68,86 @@ def send(
 
 def _build(rows: FromClause) -> Any:
     fresh = _find_fresh(rows).cte("fresh")
-    moved_on = _move_chats(_count_messages(fresh).cte("wanted")).cte("moved_on")
+    moved_on = _move_chats(_look_at_chats(fresh).cte("wanted")).cte("moved_on")
     given = _number(fresh, moved_on).cte("given")
-    ends = _find_ends(given).cte("ends")
     told = _list_told(given).cte("told")
     moved = move_heads(_count_told(told)).cte("moved")
     numbered = number_pushes(told, moved).cte("numbered")
     told_of = select(numbered.c.place, numbered.c.seq, numbered.c.user_id, numbered.c.at_seq)
     return told_of.order_by(numbered.c.place, numbered.c.user_id).add_cte(
         _add(given).cte("added"),
-        _note(given).cte("noted"),
-        _move_members(ends).cte("members_moved"),
+        _note(moved_on).cte("noted"),
         store_new().cte("stored"),
         log_pushes(numbered, bindparam("event", type_=TEXT), _now()).cte("logged"),
     )
 
 
 def _find_fresh(asked: FromClause) -> Any:
-    """Those that were not sent before."""
+    """Those that were not sent before, with their number among those of their chat."""
     known = select(MESSAGES.c.seq).where(
         MESSAGES.c.sender_id == asked.c.sender_id,
         MESSAGES.c.client_ref == cast(asked.c.ref, MESSAGES.c.client_ref.type),
     )
-    return select(asked).where(~known.exists())
+    number = func.row_number().over(partition_by=asked.c.chat_id, order_by=asked.c.place)
+    return select(asked, number.label("number")).where(~known.exists())
 
 
-def _count_messages(fresh: FromClause) -> Any:
-    """How many each chat is to get, and from whom; in the order in which chats are locked."""
+def _look_at_chats(fresh: FromClause) -> Any:
+    """The senders' chats as they were, in the order in which chats are locked.
+
+    And how many messages each is to get, and which of them are the first and the last one of
+    either person's.
+    """
+    people = [CHATS.c[f"{side}_id"] for side in SIDES]
+    own = [
+        find(fresh.c.number).filter(fresh.c.sender_id == person).label(f"{side}_{which}")
+        for side, person in zip(SIDES, people, strict=True)
+        for which, find in (("first", func.min), ("last", func.max))
+    ]
     return (
         select(
-            fresh.c.chat_id,
+            CHATS.c.id,
+            *people,
+            *(CHATS.c[f"{side}_read_seq"] for side in SIDES),
             func.count().label("number"),
-            func.min(fresh.c.sender_id).label("one_sender"),
-            func.max(fresh.c.sender_id).label("other_sender"),
+            *own,
         )
-        .group_by(fresh.c.chat_id)
-        .order_by(fresh.c.chat_id)
+        .join(fresh, fresh.c.chat_id == CHATS.c.id)
+        .group_by(CHATS.c.id)
+        .having(func.bool_and(fresh.c.sender_id.in_(people)))
+        .order_by(CHATS.c.id)
     )
 
 
 def _move_chats(wanted: FromClause) -> Any:
-    """Open chats of their senders, and where each ended before."""
-    people = (CHATS.c.psychologist_id, CHATS.c.patient_id)
+    """Those that are open, and where each ended before."""
+    moved: dict[str, Any] = {"last_seq": CHATS.c.last_seq + wanted.c.number, "last_at": _now()}
+    for side in SIDES:
+        last, unread = wanted.c[f"{side}_last"], f"{side}_unread"
+        for marker in (f"{side}_read_seq", f"{side}_delivered_seq"):
+            moved[marker] = func.coalesce(CHATS.c.last_seq + last, CHATS.c[marker])
+        # What follows one's own last message is all the other's.
+        moved[unread] = wanted.c.number + func.coalesce(-last, CHATS.c[unread])
     return (
         update(CHATS)
-        .where(
-            CHATS.c.id == wanted.c.chat_id,
-            CHATS.c.status == ChatStatus.OPEN,
-            wanted.c.one_sender.in_(people),
-            wanted.c.other_sender.in_(people),
-        )
-        .values(last_seq=CHATS.c.last_seq + wanted.c.number, last_at=_now())
+        .where(CHATS.c.id == wanted.c.id, CHATS.c.status == ChatStatus.OPEN)
+        .values(moved)
         .returning(
             CHATS.c.id,
-            CHATS.c.psychologist_id.label("first_id"),
-            CHATS.c.patient_id.label("second_id"),
             (CHATS.c.last_seq - wanted.c.number).label("before"),
+            *(wanted.c[f"{side}_{what}"] for side in SIDES for what in ("id", "read_seq", "first")),
         )
     )
 
 
 def _number(fresh: FromClause, moved_on: FromClause) -> Any:
-    """The messages with their seqs, and whether their sender reads something by sending."""
-    within: dict[str, Any] = {"partition_by": moved_on.c.id, "order_by": fresh.c.place}
-    number = func.row_number().over(**within)
-    is_first = fresh.c.sender_id == moved_on.c.first_id
-    return (
-        select(
-            fresh,
-            moved_on.c.first_id,
-            moved_on.c.second_id,
-            case((is_first, moved_on.c.second_id), else_=moved_on.c.first_id).label("other_id"),
-            (moved_on.c.before + number).label("seq"),
-            case(
-                (number == 1, MEMBERS.c.read_seq < moved_on.c.before),
-                else_=func.lag(fresh.c.sender_id).over(**within) != fresh.c.sender_id,
-            ).label("reads"),
-        )
-        .join(moved_on, moved_on.c.id == fresh.c.chat_id)
-        .join(
-            MEMBERS,
-            and_(MEMBERS.c.chat_id == fresh.c.chat_id, MEMBERS.c.user_id == fresh.c.sender_id),
-        )
-    )
+    """The messages with their seqs, and with who else is told."""
+    first, second = (moved_on.c[f"{side}_id"] for side in SIDES)
+    return select(
+        fresh,
+        case((fresh.c.sender_id == first, second), else_=first).label("other_id"),
+        (moved_on.c.before + fresh.c.number).label("seq"),
+    ).join(moved_on, moved_on.c.id == fresh.c.chat_id)
 
 
 def _add(given: FromClause) -> Any:
@@ -173,55 +165,18 @@ def _add(given: FromClause) -> Any:
     return postgresql.insert(MESSAGES).from_select(names, rows, include_defaults=False)
 
 
-def _note(given: FromClause) -> Any:
-    rows = select(
-        given.c.chat_id, given.c.sender_id, literal(Marker.READ, TEXT), given.c.seq, _now()
-    ).where(given.c.reads)
+def _note(moved_on: FromClause) -> Any:
+    """Receipts of those who read much by writing; what is read after that is of this batch."""
+    rows = []
+    for side in SIDES:
+        seq = moved_on.c.before + moved_on.c[f"{side}_first"]
+        far = seq - 1 - moved_on.c[f"{side}_read_seq"] > NEAR
+        person = moved_on.c[f"{side}_id"]
+        rows.append(
+            select(moved_on.c.id, person, literal(Marker.READ, TEXT), seq, _now()).where(far)
+        )
     names = ["chat_id", "user_id", "kind", "seq", "at"]
-    return postgresql.insert(RECEIPTS).from_select(names, rows, include_defaults=False)
-
-
-def _find_ends(given: FromClause) -> Any:
-    """Where each chat ends now, and each of the two has: their own last message is read by them."""
-    people = (given.c.first_id, given.c.second_id)
-    own = [func.max(given.c.seq).filter(given.c.sender_id == person) for person in people]
-    return select(
-        given.c.chat_id,
-        *people,
-        func.max(given.c.seq).label("last"),
-        func.count().label("number"),
-        own[0].label("first_own"),
-        own[1].label("second_own"),
-    ).group_by(given.c.chat_id, *people)
-
-
-def _move_members(ends: FromClause) -> Any:
-    sides = [
-        select(
-            ends.c.chat_id,
-            ends.c[f"{side}_id"].label("user_id"),
-            ends.c[f"{side}_own"].label("own"),
-            ends.c.last,
-            ends.c.number,
-        )
-        for side in ("first", "second")
-    ]
-    # Of its own: a row that was changed while this waited for its lock is looked at again, and then
-    # PostgreSQL does not find its partner in the second part of a union (15.20).
-    place = union_all(*sides).cte("place").prefix_with("MATERIALIZED")
-    return (
-        update(MEMBERS)
-        .where(MEMBERS.c.chat_id == place.c.chat_id, MEMBERS.c.user_id == place.c.user_id)
-        .values(
-            read_seq=func.coalesce(place.c.own, MEMBERS.c.read_seq),
-            delivered_seq=func.coalesce(place.c.own, MEMBERS.c.delivered_seq),
-            # What follows one's own last message is all the other's.
-            unread=case(
-                (place.c.own.is_(None), MEMBERS.c.unread + place.c.number),
-                else_=place.c.last - place.c.own,
-            ),
-        )
-    )
+    return postgresql.insert(RECEIPTS).from_select(names, union_all(*rows), include_defaults=False)
 
 
 def _list_told(given: FromClause) -> Any:

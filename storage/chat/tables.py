@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -14,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.schema import NEVER_REUSED, Key, Number, Table, UserId, UserKey, big_integer
+from storage.schema import NEVER_REUSED, Key, Number, Table, UserId, big_integer
 
 
 class ChatStatus(StrEnum):
@@ -27,8 +28,27 @@ class Marker(StrEnum):
     READ = "read"
 
 
+class Place(NamedTuple):
+    """How far one person has got in a chat.
+
+    A person's own message reads everything before it, so what follows `read_seq` is all the
+    other's, and `unread` is how much of that has not been deleted.
+    """
+
+    read_seq: int
+    delivered_seq: int
+    unread: int
+
+
+Counter = Annotated[int | None, mapped_column(big_integer, default=0, server_default="0")]
+
+
 class Chat(Table):
-    """The one conversation of a pair. `last_seq` numbers its messages without a gap."""
+    """The one conversation of a pair. `last_seq` numbers its messages without a gap.
+
+    Both people's places (Place) are in its row, which every message moves anyway; NULL for one who
+    is erased. There is no index over what moves: a row without is replaced within its page.
+    """
 
     __tablename__ = "chats"
     __table_args__ = (
@@ -44,26 +64,24 @@ class Chat(Table):
     last_seq: Mapped[Number] = mapped_column(default=0, server_default="0")
     last_at: Mapped[datetime]
     created_at: Mapped[datetime]
+    psychologist_read_seq: Mapped[Counter]
+    psychologist_delivered_seq: Mapped[Counter]
+    psychologist_unread: Mapped[Counter]
+    patient_read_seq: Mapped[Counter]
+    patient_delivered_seq: Mapped[Counter]
+    patient_unread: Mapped[Counter]
+
+    def find_place(self, user_id: int) -> Place | None:
+        """None for whoever is not in it, or no longer."""
+        for side in SIDES:
+            if getattr(self, f"{side}_id") == user_id:
+                found = [getattr(self, f"{side}_{name}") for name in Place._fields]
+                return None if None in found else Place(*found)
+        return None
 
 
-class Member(Table):
-    """How far one person has got in a chat.
-
-    A person's own message reads everything before it, so what follows `read_seq` is all the
-    other's, and `unread` is how much of that has not been deleted.
-    """
-
-    __tablename__ = "chat_members"
-    # None over what moves with every message: a row without is replaced within its page.
-    __table_args__ = (Index("ix_chat_members_user_id", "user_id", "chat_id"),)
-
-    chat_id: Mapped[int] = mapped_column(
-        big_integer, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True
-    )
-    user_id: Mapped[UserKey]
-    read_seq: Mapped[Number] = mapped_column(default=0, server_default="0")
-    delivered_seq: Mapped[Number] = mapped_column(default=0, server_default="0")
-    unread: Mapped[Number] = mapped_column(default=0, server_default="0")
+SIDES = ("psychologist", "patient")
+"""What the columns of each of the two begin with."""
 
 
 class Message(Table):
@@ -100,8 +118,16 @@ class Attachment(Table):
     )
 
 
+NEAR = 50
+"""Messages; not fewer than a batch of them that is sent at once."""
+
+
 class Receipt(Table):
-    """A marker's moves: a message was read when the first move reached it. As messages, no keys."""
+    """A marker's moves: a message was read when the first move reached it. As messages, no keys.
+
+    Whoever writes has read what is before. Where that is NEAR messages or fewer the message itself
+    is the receipt: it is at most so far from what it reads.
+    """
 
     __tablename__ = "receipts"
 

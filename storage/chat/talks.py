@@ -1,19 +1,31 @@
 """Chats under lock: read once, changed in memory, written back together."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import FromClause, and_, bindparam, cast, func, literal, select, union_all, update
+from sqlalchemy import (
+    FromClause,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.chat.tables import Attachment, Chat, Marker, Member, Message, Receipt
+from storage.chat.tables import NEAR, SIDES, Attachment, Chat, Marker, Message, Place, Receipt
 from storage.many import INT, TEXT, Bound, Insertion, Many, carry_out, core, load
 from storage.schema import Moment
 
-CHATS, MEMBERS, MESSAGES = core(Chat), core(Member), core(Message)
+CHATS, MESSAGES = core(Chat), core(Message)
+_PLACES = [f"{side}_{name}" for side in SIDES for name in Place._fields]
 
 
 class NewMessage(NamedTuple):
@@ -37,15 +49,12 @@ def _lock(asked: FromClause) -> Any:
             CHATS.c.id,
             CHATS.c.status,
             CHATS.c.last_seq,
-            MEMBERS.c.user_id,
-            MEMBERS.c.read_seq,
-            MEMBERS.c.delivered_seq,
-            MEMBERS.c.unread,
+            *(CHATS.c[f"{side}_id"] for side in SIDES),
+            *(CHATS.c[name] for name in _PLACES),
         )
         .join(asked, asked.c.id == CHATS.c.id)
-        .join(MEMBERS, MEMBERS.c.chat_id == CHATS.c.id)
-        .order_by(CHATS.c.id, MEMBERS.c.user_id)
-        .with_for_update(of=[CHATS, MEMBERS])
+        .order_by(CHATS.c.id)
+        .with_for_update(of=CHATS)
     )
 
 
@@ -59,22 +68,16 @@ def _find_sent(asked: FromClause) -> Any:
     )
 
 
-def _move_ends(ends: FromClause) -> Any:
+def _move(moved: FromClause) -> Any:
+    now = bindparam("now", type_=Moment())
+    spoke = moved.c.last_seq > CHATS.c.last_seq
     return (
         update(CHATS)
-        .where(CHATS.c.id == ends.c.id)
-        .values(last_seq=ends.c.last_seq, last_at=bindparam("now", type_=Moment()))
-    )
-
-
-def _move_members(places: FromClause) -> Any:
-    return (
-        update(MEMBERS)
-        .where(MEMBERS.c.chat_id == places.c.chat_id, MEMBERS.c.user_id == places.c.user_id)
+        .where(CHATS.c.id == moved.c.id)
         .values(
-            read_seq=places.c.read_seq,
-            delivered_seq=places.c.delivered_seq,
-            unread=places.c.unread,
+            last_seq=moved.c.last_seq,
+            last_at=case((spoke, now), else_=CHATS.c.last_at),
+            **{name: moved.c[name] for name in _PLACES},
         )
     )
 
@@ -87,10 +90,7 @@ _GIVEN = len(NewMessage._fields) - len(NewMessage._field_defaults)
 _ADD = Insertion(Message, *NewMessage._fields[:_GIVEN])
 _ATTACH = Insertion(Attachment, "chat_id", "seq", "place", "upload_id")
 _NOTE = Insertion(Receipt, "chat_id", "user_id", "kind", "seq", "at")
-_MOVE_ENDS = Many(_move_ends, id=INT, last_seq=INT)
-_MOVE_MEMBERS = Many(
-    _move_members, chat_id=INT, user_id=INT, read_seq=INT, delivered_seq=INT, unread=INT
-)
+_MOVE = Many(_move, id=INT, last_seq=INT, **dict.fromkeys(_PLACES, INT))
 
 
 @dataclass(slots=True)
@@ -113,6 +113,9 @@ class Talk:
     id: int
     status: str
     last_seq: int
+    people: Sequence[int]
+    """Their ids, in the order of SIDES; of whom those who were erased are no members."""
+
     members: dict[int, Progress] = field(default_factory=dict)
     messages: list[NewMessage] = field(default_factory=list)
     attachments: list[tuple[Any, ...]] = field(default_factory=list)
@@ -149,11 +152,12 @@ async def lock_for_messages(
 
 def _gather(rows: Iterable[Any]) -> dict[int, Talk]:
     talks: dict[int, Talk] = {}
-    for chat_id, status, last_seq, user_id, read_seq, delivered_seq, unread in rows:
-        talk = talks.get(chat_id)
-        if talk is None:
-            talk = talks[chat_id] = Talk(chat_id, status, last_seq)
-        talk.members[user_id] = Progress(chat_id, user_id, read_seq, delivered_seq, unread, unread)
+    for chat_id, status, last_seq, first, second, *places in rows:
+        talk = talks[chat_id] = Talk(chat_id, status, last_seq, (first, second))
+        for user_id, one in zip(talk.people, (places[:3], places[3:]), strict=True):
+            if None not in one:
+                place = Place(*one)
+                talk.members[user_id] = Progress(chat_id, user_id, *place, place.unread)
     return talks
 
 
@@ -170,7 +174,7 @@ def add_message(
     """Append a message; it reads everything before it, and is one more unread for the other."""
     mine, other = talk.members[sender_id], talk.other(sender_id)
     talk.last_seq = seq = talk.last_seq + 1
-    if mine.read_seq < seq - 1:
+    if seq - 1 - mine.read_seq > NEAR:
         _note(talk, mine, Marker.READ, seq, now)
     mine.read_seq = mine.delivered_seq = seq
     mine.unread = 0
@@ -246,22 +250,23 @@ def save_talks(talks: Iterable[Talk], now: datetime) -> list[Bound]:
     changed = [talk for talk in talks if any(one.moved for one in talk.members.values())]
     if not changed:
         return []
-    spoken = [talk for talk in changed if talk.messages]
     return [
-        Bound(_ADD, [message[:_GIVEN] for talk in spoken for message in talk.messages]),
-        Bound(_ATTACH, [row for talk in spoken for row in talk.attachments]),
+        Bound(_ADD, [message[:_GIVEN] for talk in changed for message in talk.messages]),
+        Bound(_ATTACH, [row for talk in changed for row in talk.attachments]),
         Bound(_NOTE, [row for talk in changed for row in talk.receipts]),
-        Bound(_MOVE_ENDS, [(talk.id, talk.last_seq) for talk in spoken], {"now": now}),
         Bound(
-            _MOVE_MEMBERS,
-            [
-                (one.chat_id, one.user_id, one.read_seq, one.delivered_seq, one.unread)
-                for talk in changed
-                for one in talk.members.values()
-                if one.moved
-            ],
+            _MOVE,
+            [(talk.id, talk.last_seq, *_list_places(talk)) for talk in changed],
+            {"now": now},
         ),
     ]
+
+
+def _list_places(talk: Talk) -> Iterator[int | None]:
+    for user_id in talk.people:
+        member = talk.members.get(user_id)
+        for name in Place._fields:
+            yield getattr(member, name, None)
 
 
 def _note(talk: Talk, member: Progress, kind: Marker, seq: int, now: datetime) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.chat.tables import Chat, ChatStatus, Member, Message
+from storage.chat.tables import Chat, ChatStatus, Message
 from storage.database import insert
 
 
@@ -33,8 +33,6 @@ async def open_chat(
             await db.execute(select(Chat.id).where(*_pair(psychologist_id, patient_id)))
         ).scalar_one()
         return chat_id, False
-    members = [{"chat_id": opened, "user_id": user_id} for user_id in (psychologist_id, patient_id)]
-    await db.execute(insert(db, Member).values(members).on_conflict_do_nothing())
     return opened, True
 
 

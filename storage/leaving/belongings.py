@@ -48,8 +48,7 @@ OWN: tuple[InstrumentedAttribute[Any], ...] = (
 CHANGED = {
     "sessions": "blank, until upkeep takes them: every instance must see that they ended",
     "relations": "ended; they are the other person's too",
-    "chats": "closed; what the other person wrote is theirs",
-    "chat_members": "gone with the chat's end",
+    "chats": "closed, and no place in it; what the other person wrote is theirs",
     "messages": "emptied, so that no number is missing in the chat",
     "receipts": "kept: that the other person's messages were read",
     "uploads": "discarded, with their bytes",

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, or_, select, tuple_, update
+from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.care import Relation
-from storage.chat import Chat, ChatStatus, Member, Message
+from storage.chat import SIDES, Chat, ChatStatus, Message, Place
 
 RELATIONS_CHUNK = 20
 MESSAGES_CHUNK = 1000
@@ -108,9 +108,17 @@ async def empty_messages(
 
 async def remove_member(db: AsyncSession, chat_id: int, user_id: int) -> bool:
     """Nothing is counted for them any more, and nothing told; False when it was so before."""
-    gone = await db.scalar(
-        delete(Member)
-        .where(Member.chat_id == chat_id, Member.user_id == user_id)
-        .returning(Member.chat_id)
-    )
-    return gone is not None
+    gone = [
+        await db.scalar(
+            update(Chat)
+            .where(
+                Chat.id == chat_id,
+                getattr(Chat, f"{side}_id") == user_id,
+                getattr(Chat, f"{side}_read_seq").is_not(None),
+            )
+            .values({f"{side}_{name}": None for name in Place._fields})
+            .returning(Chat.id)
+        )
+        for side in SIDES
+    ]
+    return any(gone)

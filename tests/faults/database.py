@@ -10,7 +10,11 @@ _MESSAGES = """
     SELECT chat_id, seq, sender_id, client_ref, text, edited_at IS NOT NULL AS edited, deleted
     FROM messages ORDER BY chat_id, seq
 """
-_MEMBERS = "SELECT chat_id, user_id, read_seq, delivered_seq, unread FROM chat_members"
+_MEMBERS = " UNION ALL ".join(
+    f"SELECT id, {side}_id, {side}_read_seq, {side}_delivered_seq, {side}_unread FROM chats"  # noqa: S608 - as below
+    f" WHERE {side}_read_seq IS NOT NULL"
+    for side in ("psychologist", "patient")
+)
 _RECEIPTS = "SELECT chat_id, user_id, kind, seq FROM receipts"
 _HEADS = "SELECT user_id, namespace, seq, floor FROM heads"
 _LOG = "SELECT user_id, namespace, seq, event, data FROM event_log ORDER BY user_id, namespace, seq"

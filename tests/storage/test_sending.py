@@ -23,8 +23,10 @@ from tests.stand_ins.waiting import eventually
 from tests.talks import Talk, add_talk, start_talk
 
 ROWS = {
-    "chats": "SELECT id, last_seq FROM chats",
-    "members": "SELECT chat_id, user_id, read_seq, delivered_seq, unread FROM chat_members",
+    "chats": (
+        "SELECT id, last_seq, psychologist_read_seq, psychologist_delivered_seq,"
+        " psychologist_unread, patient_read_seq, patient_delivered_seq, patient_unread FROM chats"
+    ),
     "messages": "SELECT chat_id, seq, sender_id, text, deleted, files FROM messages",
     "receipts": "SELECT chat_id, user_id, kind, seq FROM receipts",
     "heads": "SELECT user_id, seq FROM heads WHERE namespace = '/chat'",
@@ -115,11 +117,9 @@ async def test_a_message_that_waits_for_a_reading_moves_what_that_left(
     await sending
 
     async with server.runtime.database.session(write=False) as db:
-        moved = (await db.execute(text(f"{ROWS['members']} WHERE chat_id = {talk.chat_id}"))).all()
-    assert {row.user_id: (row.read_seq, row.delivered_seq, row.unread) for row in moved} == {
-        talk.patient.id: (4, 4, 0),
-        talk.psychologist.id: (3, 3, 1),
-    }
+        chat = await db.get_one(chats.Chat, talk.chat_id)
+    assert chat.find_place(talk.patient.id) == (4, 4, 0)
+    assert chat.find_place(talk.psychologist.id) == (3, 3, 1)
 
 
 async def send(server: Instance, asked: Sequence[Asked[SendMessage]]) -> None:
