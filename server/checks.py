@@ -11,7 +11,7 @@ from sqlalchemy import text
 from server import texts
 from server.runtime import Runtime
 from server.settings import Settings
-from storage.upgrade import find_head
+from storage.upgrade import list_revisions
 
 TIMEOUT = 10
 
@@ -58,9 +58,10 @@ async def _check_database(runtime: Runtime) -> str:
     async with runtime.database.session(write=False) as db:
         revision = await db.scalar(text("SELECT version_num FROM alembic_version"))
     about = f"{runtime.database.url.get_backend_name()}, revision {revision}"
-    if revision == await asyncio.to_thread(find_head):
-        return about
-    return f"{about}; what only the version before needs goes with `migrate --finish`"
+    latest, *earlier = await asyncio.to_thread(list_revisions)
+    if revision in earlier:
+        return f"{about}; what only the version before needs goes with `migrate --finish`"
+    return about if revision == latest else f"{about}, of a later version"
 
 
 async def _check_redis(settings: Settings) -> str:

@@ -17,7 +17,8 @@ async def upgrade(url: str, revision: str | None = None, *, finish: bool = False
 
     Those that are `AFTER_DEPLOYMENT` take away what the version before needs. They are left for
     the next upgrade, unless all is to be finished now or there cannot be such processes: the
-    database is new, or it is SQLite, which one process has for itself.
+    database is new, or it is SQLite, which one process has for itself. What a later version has
+    migrated is left as it is: this one may be the version before, which goes on beside it.
     """
     await _run(url, "upgrade", revision or ("head" if finish else None))
 
@@ -27,11 +28,9 @@ async def downgrade(url: str, revision: str) -> None:
     await _run(url, "downgrade", revision)
 
 
-def find_head() -> str | None:
-    """The revision of a database for which there is nothing left to do."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as below
-
-    return ScriptDirectory.from_config(_configure()).get_current_head()
+def list_revisions() -> list[str]:
+    """The latest first."""
+    return [script.revision for script in _read_scripts(_configure()).walk_revisions()]
 
 
 async def _run(url: str, command: str, revision: str | None) -> None:
@@ -75,7 +74,8 @@ def _alembic(connection: Connection, command: str, revision: str | None) -> None
 
     config = _configure()
     config.attributes["connection"] = connection
-    getattr(commands, command)(config, revision or _find_target(connection, config))
+    if target := revision or _find_target(connection, config):
+        getattr(commands, command)(config, target)
 
 
 def _configure() -> Any:
@@ -86,14 +86,25 @@ def _configure() -> Any:
     return config
 
 
-def _find_target(connection: Connection, config: Any) -> str:
-    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
+def _read_scripts(config: Any) -> Any:
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
+
+    return ScriptDirectory.from_config(config)
+
+
+def _find_target(connection: Connection, config: Any) -> str | None:
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
 
     current = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
-    if current is not None and connection.dialect.name != "sqlite":
-        for script in ScriptDirectory.from_config(config).walk_revisions():
-            if script.revision == current or not getattr(script.module, "AFTER_DEPLOYMENT", False):
-                return script.revision
-    return "head"
+    scripts = list(_read_scripts(config).walk_revisions())
+    if current is None:
+        return "head"
+    if current not in {script.revision for script in scripts}:
+        return None
+    if connection.dialect.name == "sqlite":
+        return "head"
+    for script in scripts:
+        if script.revision == current or not getattr(script.module, "AFTER_DEPLOYMENT", False):
+            return str(script.revision)
+    return None

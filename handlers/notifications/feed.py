@@ -139,6 +139,12 @@ async def read_subjects(ctx: Context, subjects: Collection[tuple[int, str]]) -> 
     await feed.lock_feeds(ctx.db, {user_id for user_id, _ in subjects})
     ids = await feed.mark_subjects_read(ctx.db, subjects, ctx.now)
     await _tell_read(ctx, ids)
+    for user_id, subject in subjects:
+        if user_id in ids:
+            # They would find nothing to say; two who write to each other would have one all the time.
+            key = _key(Announce(user_id=user_id, subject=subject))
+            ctx.cancel(announce, key=key)
+            ctx.cancel(mail_notification, key=key)
 
 
 async def _answer_read(ctx: Context, ids: list[int]) -> NotificationsRead:

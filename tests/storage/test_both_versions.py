@@ -127,6 +127,17 @@ async def test_the_version_before_finds_what_this_one_writes(fresh: Backend, row
     assert await rows.read_both(opened) == [(PATIENT, 0, 0, 0), (OTHER, 0, 0, 0)]
 
 
+async def test_the_version_before_starts_again_beside_this_one(fresh: Backend, rows: Rows) -> None:
+    """To whom a revision is not known, it is a later version's."""
+    await upgrade(fresh.url)
+    await rows.do("UPDATE alembic_version SET version_num = 'later'")
+
+    await Shell(fresh).do("migrate")
+
+    assert await rows.read("SELECT version_num FROM alembic_version") == [("later",)]
+    assert "of a later version" in (await Shell(fresh).do("check")).splitlines()[1]
+
+
 async def test_it_is_finished_when_the_operator_says_so(fresh: Backend, rows: Rows) -> None:
     shell = Shell(fresh)
     await shell.do("migrate")
