@@ -3,8 +3,11 @@
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import select
+
 from server import texts
 from storage.accounts import Role
+from storage.outbox import Job
 from tests.client import Client
 from tests.instance import Instance, Person
 from tests.stand_ins.waiting import settled
@@ -84,6 +87,24 @@ async def test_reading_the_chat_reads_its_notification(server: Instance) -> None
     (was,) = await list_feed(server, psychologist, unread=False)
     assert was == {**note, "read_at": device.pushes(FEED)[0].meta["at"]}
     assert newest["data"] == {"chat_id": other.chat_id}
+
+
+async def test_what_was_read_is_not_to_be_announced(server: Instance) -> None:
+    psychologist, talks = await start_feed(server, count=2)
+    assert await list_announced(server, psychologist) == {talk.chat_id for talk in talks}
+
+    await talks[0].ask(psychologist, "message:read", seq=1)
+    await settled(server)
+
+    assert await list_announced(server, psychologist) == {talks[1].chat_id}
+
+
+async def list_announced(server: Instance, person: Person) -> set[int]:
+    """The chats of which they are to be told in a moment."""
+    async with server.runtime.database.session(write=False) as db:
+        keys = await db.scalars(select(Job.key).where(Job.job == "notifications.announce"))
+    owned = [key.split(":") for key in keys if key]
+    return {int(chat_id) for user_id, _, chat_id in owned if int(user_id) == person.id}
 
 
 async def test_answering_and_deleting_read_the_notification_too(server: Instance) -> None:
