@@ -56,7 +56,6 @@ SHUTDOWN_TIMEOUT = 5.0
 END_WITHIN = 20.0
 """Seconds that a process has to end besides those in which it sends its clients away."""
 
-
 Operation = Callable[[Context, argparse.Namespace], Awaitable[list[str]]]
 Command = Callable[[Settings, argparse.Namespace], Awaitable[None]]
 
@@ -112,9 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=about).set_defaults(run=run)
     command = commands.add_parser("migrate", help="bring the database up to date")
-    command.add_argument(
-        "--finish", action="store_true", help="once no process of the version before runs"
-    )
+    command.add_argument("--finish", action="store_true", help="when the version before is gone")
     command.set_defaults(run=migrate)
     add_user_actions(commands.add_parser("user", help="accounts, for operators"))
     add_job_actions(commands.add_parser("jobs", help="jobs that were given up"))

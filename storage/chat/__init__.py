@@ -31,6 +31,7 @@ from storage.chat.tables import (
     Message,
     Place,
     Receipt,
+    is_member,
 )
 from storage.chat.talks import (
     NewMessage,
@@ -74,6 +75,7 @@ __all__ = [
     "get_message",
     "get_receipts",
     "get_view",
+    "is_member",
     "is_shown_to",
     "is_undelivered",
     "list_attachments",

@@ -35,6 +35,7 @@ from storage.chat.tables import (
     Message,
     Place,
     Receipt,
+    is_member,
 )
 from storage.many import INT, Many, core
 from storage.uploads import Upload
@@ -168,7 +169,7 @@ async def list_views(
     db: AsyncSession, user_id: int, *, skip: int, limit: int
 ) -> tuple[list[View], int]:
     """A person's chats, the latest message first."""
-    total = (await db.execute(select(func.count()).where(_is_in(user_id)))).scalar_one()
+    total = (await db.execute(select(func.count()).where(is_member(user_id)))).scalar_one()
     latest = _views(user_id).order_by(Chat.last_at.desc(), Chat.id.desc())
     return await _see(db, user_id, latest.offset(skip).limit(limit)), total
 
@@ -222,7 +223,7 @@ async def is_shown_to(db: AsyncSession, upload_id: int, user_id: int) -> bool:
     found = await db.scalar(
         select(Chat.id)
         .join(Attachment, Attachment.chat_id == Chat.id)
-        .where(Attachment.upload_id == upload_id, _is_in(user_id))
+        .where(Attachment.upload_id == upload_id, is_member(user_id))
     )
     return found is not None
 
@@ -328,20 +329,7 @@ def _views(user_id: int) -> Any:
         .join(Psychologist, Psychologist.id == Chat.psychologist_id)
         .join(Patient, Patient.id == Chat.patient_id)
         .outerjoin(Message, and_(Message.chat_id == Chat.id, Message.seq == Chat.last_seq))
-        .where(_is_in(user_id))
-    )
-
-
-def _is_in(user_id: int) -> Any:
-    """Whether a chat is one of theirs, and they are still in it."""
-    return or_(
-        *(
-            and_(
-                getattr(Chat, f"{side}_id") == user_id,
-                getattr(Chat, f"{side}_read_seq").is_not(None),
-            )
-            for side in SIDES
-        )
+        .where(is_member(user_id))
     )
 
 

@@ -6,12 +6,15 @@ from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     ForeignKey,
     Index,
     String,
     Text,
     UniqueConstraint,
     Uuid,
+    and_,
+    or_,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -82,6 +85,19 @@ class Chat(Table):
 
 SIDES = ("psychologist", "patient")
 """What the columns of each of the two begin with."""
+
+
+def is_member(user_id: int) -> ColumnElement[bool]:
+    """Of a chat: whether it is one of theirs, and they are still in it."""
+    return or_(
+        *(
+            and_(
+                getattr(Chat, f"{side}_id") == user_id,
+                getattr(Chat, f"{side}_read_seq").is_not(None),
+            )
+            for side in SIDES
+        )
+    )
 
 
 class Message(Table):

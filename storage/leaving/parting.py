@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import case, null, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.care import Relation
-from storage.chat import SIDES, Chat, ChatStatus, Message, Place
+from storage.chat import SIDES, Chat, ChatStatus, Message, Place, is_member
 
 RELATIONS_CHUNK = 20
 MESSAGES_CHUNK = 1000
@@ -108,17 +108,18 @@ async def empty_messages(
 
 async def remove_member(db: AsyncSession, chat_id: int, user_id: int) -> bool:
     """Nothing is counted for them any more, and nothing told; False when it was so before."""
-    gone = [
-        await db.scalar(
-            update(Chat)
-            .where(
-                Chat.id == chat_id,
-                getattr(Chat, f"{side}_id") == user_id,
-                getattr(Chat, f"{side}_read_seq").is_not(None),
-            )
-            .values({f"{side}_{name}": None for name in Place._fields})
-            .returning(Chat.id)
+    moved = {
+        f"{side}_{name}": case(
+            (getattr(Chat, f"{side}_id") == user_id, null()), else_=getattr(Chat, f"{side}_{name}")
         )
         for side in SIDES
-    ]
-    return any(gone)
+        for name in Place._fields
+    }
+    gone = await db.scalar(
+        update(Chat)
+        .where(Chat.id == chat_id, is_member(user_id))
+        .values(moved)
+        .returning(Chat.id)
+        .execution_options(synchronize_session=False)
+    )
+    return gone is not None
