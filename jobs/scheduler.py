@@ -57,7 +57,9 @@ class Scheduler:
 
 async def wake_overdue(runtime: Runtime) -> None:
     """One tick: each queue has its own share, so that none hides another's jobs."""
-    for queue in Queue:
+    async with Context.open(runtime, write=False) as ctx:
+        overdue = await outbox.find_overdue(ctx.db, Queue, ctx.now)
+    for queue in overdue:
         async with Context.open(runtime) as ctx:
             due = await outbox.wake_overdue(
                 ctx.db, queue, now=ctx.now, trust=WAKE_TRUST, limit=MAX_WAKES

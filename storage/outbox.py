@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.many import TEXT, Bound, Insertion, Many, core
-from storage.schema import NEVER_REUSED, Key, Table
+from storage.schema import NEVER_REUSED, Key, Moment, Table
 
 _HAS_KEY = "key IS NOT NULL"
 
@@ -95,9 +95,17 @@ def _cancel(asked: FromClause) -> Any:
     return delete(JOBS).where(JOBS.c.id.in_(locked))
 
 
+def _find_overdue(asked: FromClause) -> Any:
+    overdue = select(JOBS.c.id).where(
+        JOBS.c.queue == asked.c.queue, JOBS.c.wake_at <= bindparam("now", type_=Moment())
+    )
+    return select(asked.c.queue).where(overdue.exists())
+
+
 _KEEP = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=False))
 _MOVE = Insertion(Job, *_COLUMNS, finish=partial(_settle, move=True))
 _CANCEL = Many(_cancel, job=TEXT, key=TEXT)
+_OVERDUE = Many(_find_overdue, queue=TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,11 @@ def _describe(job: NewJob, now: datetime, trust: timedelta) -> tuple[Any, ...]:
 async def cancel_jobs(db: AsyncSession, keys: Collection[tuple[str, str | None]]) -> None:
     """Forget pending jobs by (job, key); those that somebody is doing just now go on."""
     await _CANCEL.run(db, keys)
+
+
+async def find_overdue(db: AsyncSession, queues: Iterable[str], now: datetime) -> list[str]:
+    """Those of the queues that have jobs that workers must be told of."""
+    return [row.queue for row in await _OVERDUE.run(db, [(queue,) for queue in queues], now=now)]
 
 
 async def wake_overdue(
