@@ -22,7 +22,7 @@ from tests.faults.services import list_versions
 
 COUPLES = 250
 LOG_FILES = 32
-"""Of 16 MB each: what two rounds of messages write, and less than what makes PostgreSQL rest for a checkpoint."""
+"""Of 16 MB each: what some rounds of messages write, and less than what begins a checkpoint by itself."""
 
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
 

@@ -59,8 +59,7 @@ async def push_to_devices(ctx: Context, payload: Announce) -> None:
     if wanted is None or not await _may_push(ctx, wanted.user, wanted.kind):
         return
     if later := _find_quiet_end(wanted, ctx.now):
-        key = f"{payload.user_id}:{payload.subject}"
-        ctx.enqueue(announce, payload, key=key, delay=later - ctx.now, move=True)
+        ctx.enqueue(announce, payload, key=payload.key, delay=later - ctx.now, move=True)
         return
     note = wanted.note
     await _push(
@@ -135,8 +134,7 @@ async def send_mail(ctx: Context, payload: Announce) -> None:
     if not switches.email:
         return
     if later := _find_quiet_end(wanted, ctx.now):
-        key = f"{payload.user_id}:{payload.subject}"
-        ctx.enqueue(mail_notification, payload, key=key, delay=later - ctx.now, move=True)
+        ctx.enqueue(mail_notification, payload, key=payload.key, delay=later - ctx.now, move=True)
         return
     user, note = wanted.user, wanted.note
     link = ctx.runtime.settings.public_url + note.link

@@ -108,7 +108,7 @@ async def notify(ctx: Context, notes: Sequence[NewNotification]) -> None:
         if switches[row.user_id, row.type].email:
             delay = timedelta(0) if kind.critical else MAIL_DELAY
             about = Announce(user_id=row.user_id, subject=row.subject)
-            ctx.enqueue(mail_notification, about, key=_key(about), delay=delay)
+            ctx.enqueue(mail_notification, about, key=about.key, delay=delay)
         if row.in_app:
             ctx.push(notification_created, Notification.model_validate(row), to=[row.user_id])
     ctx.refresh(unread_changed, of={row.user_id for row in added if row.in_app})
@@ -131,7 +131,7 @@ def announce_soon(ctx: Context, user_id: int, kind: Kind, subject: str) -> None:
     """
     about = Announce(user_id=user_id, subject=subject)
     delay = timedelta(0) if kind.critical else PUSH_DELAY
-    ctx.enqueue(announce, about, key=_key(about), delay=delay)
+    ctx.enqueue(announce, about, key=about.key, delay=delay)
 
 
 async def read_subjects(ctx: Context, subjects: Collection[tuple[int, str]]) -> None:
@@ -142,9 +142,9 @@ async def read_subjects(ctx: Context, subjects: Collection[tuple[int, str]]) -> 
     for user_id, subject in subjects:
         if user_id in ids:
             # They would find nothing to say; two who write to each other would have one all the time.
-            key = _key(Announce(user_id=user_id, subject=subject))
-            ctx.cancel(announce, key=key)
-            ctx.cancel(mail_notification, key=key)
+            about = Announce(user_id=user_id, subject=subject)
+            ctx.cancel(announce, key=about.key)
+            ctx.cancel(mail_notification, key=about.key)
 
 
 async def _answer_read(ctx: Context, ids: list[int]) -> NotificationsRead:
@@ -161,7 +161,3 @@ async def _tell_read(ctx: Context, ids: Mapping[int, list[int]]) -> None:
     for user_id, total in totals.items():
         told = NotificationsRead(notification_ids=ids[user_id], total=total)
         ctx.push(notifications_read, told, to=[user_id])
-
-
-def _key(about: Announce) -> str:
-    return f"{about.user_id}:{about.subject}"

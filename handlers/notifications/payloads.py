@@ -90,6 +90,11 @@ class Announce(Payload):
     user_id: Id
     subject: str
 
+    @property
+    def key(self) -> str:
+        """There is one such job pending for each."""
+        return f"{self.user_id}:{self.subject}"
+
 
 class PushContent(Payload):
     """What a push says. Without a `notification_id` it is wanted anyway."""

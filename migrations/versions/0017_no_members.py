@@ -14,13 +14,12 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP TRIGGER IF EXISTS carry_places ON chats")
-        op.execute("DROP FUNCTION IF EXISTS carry_places_from_chats")
+        for table in ("chats", "chat_members"):
+            op.execute(f"DROP TRIGGER IF EXISTS carry_places ON {table}")
+            op.execute(f"DROP FUNCTION IF EXISTS carry_places_from_{table}")
         op.execute("DROP TRIGGER IF EXISTS note_readings ON messages")
         op.execute("DROP FUNCTION IF EXISTS note_readings")
     op.drop_table("chat_members")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION IF EXISTS carry_places_from_chat_members")
 
 
 def downgrade() -> None:

@@ -11,7 +11,7 @@ _MESSAGES = """
     FROM messages ORDER BY chat_id, seq
 """
 _MEMBERS = " UNION ALL ".join(
-    f"SELECT id, {side}_id, {side}_read_seq, {side}_delivered_seq, {side}_unread FROM chats"  # noqa: S608 - as below
+    f"SELECT id, {side}_id, {side}_read_seq, {side}_delivered_seq, {side}_unread FROM chats"  # noqa: S608 - names that stand here
     f" WHERE {side}_read_seq IS NOT NULL"
     for side in ("psychologist", "patient")
 )
