@@ -135,6 +135,8 @@ class Line:
                     await self._serve(askers)
                 finally:
                     self._served -= names
+                # The answers leave before the next ones are looked at, and whoever came joins those.
+                await asyncio.sleep(0)
         finally:
             # Without waiting: whoever asks from now on must begin another one.
             self.running.difference_update({asyncio.current_task()})

@@ -13,6 +13,7 @@ from server.auth import Identity, next_id
 from server.bus import Cut, Notice, Rewritten
 from server.cache import Cache
 from server.errors import Unauthenticated
+from server.follow_ups import Stored
 from server.limits import Rate
 from server.outgoing import Changed, FollowUp, Job, Push, Signal, State, Value
 from server.payload import Written
@@ -168,24 +169,36 @@ class Context:
         text = payload.model_dump_json()
         self.unit.jobs.append(self._new_job(job, key, text, delay=delay, move=move))
 
-    def follow(self, follow_up: FollowUp, *, of: Collection[int]) -> None:
+    def follow(
+        self, follow_up: FollowUp, *, of: Collection[int], delay: timedelta = timedelta(0)
+    ) -> None:
         """Let this follow the change: at once after the commit, with all that others ask for.
 
-        What the process dies over, a worker does.
+        What the process dies over, a worker does, after the `delay` at the earliest. A follow-up
+        that asks for itself comes again a moment later.
         """
-        job = self.plan(follow_up, of=of)
+        job = self._new_follow_up(follow_up, of, delay)
         self.unit.jobs.append(job)
-        self.expect(follow_up, job, of=of)
+        self.unit.following.append((follow_up, of, Stored(job, len(of))))
 
-    def plan(self, follow_up: FollowUp, *, of: Collection[int]) -> NewJob:
-        """The job of a follow-up, for a statement that stores it."""
-        text = Changed(ids=sorted(of)).model_dump_json()
-        patience = self.runtime.follow_ups.patience
-        return self._new_job(follow_up.job, next_id(), text, delay=patience)
+    def plan(self, follow_up: FollowUp, *, of: Collection[int]) -> Stored:
+        """As `follow`, for a statement that stores the row, unless it is there already."""
 
-    def expect(self, follow_up: FollowUp, job: NewJob, *, of: Collection[int]) -> None:
-        """As `follow`, where a statement has stored the job."""
-        self.unit.following.append((follow_up, job, of))
+        def new_row(ids: Collection[int]) -> NewJob:
+            return self._new_follow_up(follow_up, ids)
+
+        return self.runtime.follow_ups.plan(follow_up, of, new_row)
+
+    def expect(self, follow_up: FollowUp, stored: Stored, *, of: Collection[int]) -> None:
+        """A statement has stored what was planned."""
+        self.unit.following.append((follow_up, of, stored))
+
+    def _new_follow_up(
+        self, follow_up: FollowUp, ids: Collection[int], delay: timedelta = timedelta(0)
+    ) -> NewJob:
+        payload = Changed(ids=sorted(ids)).model_dump_json()
+        delay += self.runtime.follow_ups.patience
+        return self._new_job(follow_up.job, next_id(), payload, delay=delay)
 
     def _new_job(
         self,

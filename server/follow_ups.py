@@ -1,31 +1,56 @@
 """Follow-ups: what changes bring about a moment later, done for many of them at once.
 
 Each is a row in the outbox like any job, written with the change, so it is sure to be done. The
-process that made the change does not wait for a worker, though: it does all that has gathered in
-one unit of work, and forgets the rows. Only what it dies over is left for the workers.
+process that made the change does not wait for a worker, though: it does what has gathered, some of
+it in each unit of work, and forgets the rows. Only what it dies over is left for the workers.
 """
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
+from time import monotonic
 from typing import Any, Protocol
 
 from server.log import get_logger
 from server.outgoing import FollowUp
 from server.rounds import Rounds
-from storage.database import chunked
-from storage.outbox import NewJob, cancel_jobs
+from storage.outbox import NewJob
 
 log = get_logger(__name__)
 
-PAUSE = 0.5
-"""Seconds between two rounds: what changes many times meanwhile is followed once."""
+AT_ONCE = 32
+"""Ids that one unit of work is for."""
 
-PATIENCE = timedelta(seconds=3)
-"""How long the workers leave it to the process that made the change."""
+PAUSE = 0.05
+"""Seconds between two units of work: what comes meanwhile is not to wait for all of them."""
 
-AT_ONCE = 100
+REST, LONGEST_REST = 0.5, 2.0
+"""Seconds in which an id is not followed again: the longer, the more often it changes."""
+
+PATIENCE = timedelta(seconds=10)
+"""How long the workers leave it to the process that made the change; longer than it rests."""
+
+SHARED_FOR = 5.0
+"""Seconds in which changes are planned with one row; so much less than the workers' patience that
+it has been followed by then."""
+
+MOST_SHARED = 1000
+"""Ids of one row."""
+
+
+NewRow = Callable[[Collection[int]], NewJob]
+"""Describes a row that makes the follow-up of these ids sure."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """A row in the outbox, and how often an id of it is still to be followed."""
+
+    job: NewJob
+    left: float
 
 
 class Following(Protocol):
@@ -35,8 +60,11 @@ class Following(Protocol):
     def patience(self) -> timedelta:
         """How long workers are to wait."""
 
-    def ask(self, follow_up: FollowUp, ids: Collection[int], *, stored_as: NewJob) -> None:
-        """Do this soon, of what has these ids; never waits."""
+    def plan(self, follow_up: FollowUp, ids: Collection[int], new_row: NewRow) -> Stored:
+        """The row that is to be there once these ids have changed; it may be there already."""
+
+    def ask(self, follow_up: FollowUp, ids: Collection[int], stored: Stored) -> None:
+        """Do this soon, of what has these ids, as it was planned; never waits."""
 
 
 class LeftToWorkers:
@@ -44,16 +72,38 @@ class LeftToWorkers:
 
     patience = timedelta(0)
 
-    def ask(self, follow_up: FollowUp, ids: Collection[int], *, stored_as: NewJob) -> None:
+    def plan(self, follow_up: FollowUp, ids: Collection[int], new_row: NewRow) -> Stored:
+        return Stored(new_row(ids), len(ids))
+
+    def ask(self, follow_up: FollowUp, ids: Collection[int], stored: Stored) -> None:
         """Their rows are due at once."""
 
 
-@dataclass(slots=True)
-class Asked:
-    """What one follow-up is to be done of, and the jobs that make it sure."""
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Until when an id is left alone, and for how many seconds."""
 
-    ids: set[int] = field(default_factory=set)
-    jobs: list[NewJob] = field(default_factory=list)
+    over_at: float
+    length: float
+
+    @property
+    def forgotten_at(self) -> float:
+        """If it has not changed again by then, it does not change often."""
+        return self.over_at + self.length
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it was changed again while it rested, and changes often."""
+        return self.length > REST
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A row for what changes all the time: until when it is planned with, and for which ids."""
+
+    stored: Stored
+    ids: frozenset[int]
+    until: float
 
 
 class FollowUps:
@@ -64,29 +114,73 @@ class FollowUps:
     def __init__(self, open_context: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
         """`open_context` makes the system's context, with a unit of work of its own."""
         self._open = open_context
-        self._asked: dict[FollowUp, Asked] = {}
-        self._rounds = Rounds(lambda: bool(self._asked), self._do_asked, PAUSE)
+        self._asked: dict[FollowUp, dict[int, list[Stored]]] = {}
+        self._rests: dict[tuple[FollowUp, int], Rest] = {}
+        self._shared: dict[FollowUp, Shared] = {}
+        self._closing = False
+        self._rounds = Rounds(lambda: any(self._asked.values()), self._do_some, PAUSE)
 
-    def ask(self, follow_up: FollowUp, ids: Collection[int], *, stored_as: NewJob) -> None:
-        asked = self._asked.setdefault(follow_up, Asked())
-        asked.ids.update(ids)
-        asked.jobs.append(stored_as)
+    def plan(self, follow_up: FollowUp, ids: Collection[int], new_row: NewRow) -> Stored:
+        """Ids that all change often have one row together, which is written once in a while.
+
+        It is kept as long as anything was planned with it that has not been followed.
+        """
+        now = monotonic()
+        shared = self._shared.get(follow_up)
+        if shared is None or now >= shared.until or not shared.ids.issuperset(ids):
+            often = self._list_often(follow_up)
+            if not often.issuperset(ids):
+                return Stored(new_row(ids), len(ids))
+            shared = Shared(Stored(new_row(often), 0), often, now + SHARED_FOR)
+            self._shared[follow_up] = shared
+        shared.stored.left += len(ids)
+        return shared.stored
+
+    def _list_often(self, follow_up: FollowUp) -> frozenset[int]:
+        often = (one for (of, one), rest in self._rests.items() if of is follow_up and rest.is_long)
+        return frozenset(islice(often, MOST_SHARED))
+
+    def ask(self, follow_up: FollowUp, ids: Collection[int], stored: Stored) -> None:
+        asked = self._asked.setdefault(follow_up, {})
+        for one in ids:
+            asked.setdefault(one, []).append(stored)
         self._rounds.begin()
 
     async def close(self) -> None:
+        self._closing = True
         await self._rounds.close()
 
-    async def _do_asked(self) -> None:
-        asked, self._asked = self._asked, {}
-        for follow_up, one in asked.items():
-            await self._do(follow_up, one)
+    async def _do_some(self) -> None:
+        now = monotonic()
+        self._rests = {key: rest for key, rest in self._rests.items() if now < rest.forgotten_at}
+        for follow_up, asked in list(self._asked.items()):
+            ready = [one for one in asked if self._closing or self._is_rested(follow_up, one, now)]
+            if ready:
+                await self._do(follow_up, {one: asked.pop(one) for one in ready[:AT_ONCE]})
 
-    async def _do(self, follow_up: FollowUp, asked: Asked) -> None:
+    def _is_rested(self, follow_up: FollowUp, one: int, now: float) -> bool:
+        rest = self._rests.get((follow_up, one))
+        return rest is None or now >= rest.over_at
+
+    async def _do(self, follow_up: FollowUp, asked: Mapping[int, Collection[Stored]]) -> None:
+        rows = [stored for those in asked.values() for stored in those]
+        for stored in rows:
+            stored.left -= 1
+        over = {(stored.job.job, stored.job.key) for stored in rows if not stored.left}
+        if (shared := self._shared.get(follow_up)) and not shared.stored.left:
+            # Nobody may plan with a row that goes.
+            del self._shared[follow_up]
         try:
-            for some in chunked(sorted(asked.ids), AT_ONCE):
-                async with self._open() as ctx:
-                    await follow_up.function(ctx, some)
             async with self._open() as ctx:
-                await cancel_jobs(ctx.db, [(job.job, job.key) for job in asked.jobs])
+                await follow_up.function(ctx, sorted(asked))
+                ctx.unit.cancelled += over
         except Exception as error:
+            for stored in rows:
+                # Never over, so that a worker does it.
+                stored.left = math.inf
             log.warning("follow_up.left", job=follow_up.job.name, error=type(error).__name__)
+        now = monotonic()
+        for one in asked:
+            before = self._rests.get((follow_up, one))
+            length = min(2 * before.length, LONGEST_REST) if before else REST
+            self._rests[follow_up, one] = Rest(now + length, length)

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.bus import Message, Notice
+from server.follow_ups import Stored
 from server.outgoing import FollowUp, State
 from server.runtime import Runtime
 from storage import audit, events, outbox
@@ -56,7 +57,7 @@ class Unit:
         self.cancelled: list[tuple[str, str]] = []
         self.deeds: list[Deed] = []
         self.stale: dict[State[Any], set[int]] = {}
-        self.following: list[tuple[FollowUp, NewJob, Collection[int]]] = []
+        self.following: list[tuple[FollowUp, Collection[int], Stored]] = []
 
     @property
     def db(self) -> AsyncSession:
@@ -133,8 +134,8 @@ class Unit:
             self._runtime.bus.publish(messages)
         for state, user_ids in self.stale.items():
             self._runtime.states.tell(state, user_ids)
-        for follow_up, job, ids in self.following:
-            self._runtime.follow_ups.ask(follow_up, ids, stored_as=job)
+        for follow_up, ids, stored in self.following:
+            self._runtime.follow_ups.ask(follow_up, ids, stored)
         if wakes and self._runtime.waker is not None:
             self._runtime.waker.wake(wakes)
 

@@ -154,14 +154,22 @@ def add_jobs(jobs: Iterable[NewJob], *, now: datetime, trust: timedelta) -> list
     ]
 
 
-def store_new() -> Any:
-    """For PostgreSQL: store a job whose key is new, given by `describe_new`."""
+def keep_there() -> Any:
+    """For PostgreSQL: store the job that `describe_kept` gives, unless it is there.
+
+    If it is there, whoever does it just now does it once more, as with any that is asked for again.
+    """
     given = select(*(bindparam(f"job_{name}", type_=JOBS.c[name].type) for name in _COLUMNS))
-    return postgresql.insert(JOBS).from_select(list(_COLUMNS), given, include_defaults=False)
+    added = postgresql.insert(JOBS).from_select(list(_COLUMNS), given, include_defaults=False)
+    return added.on_conflict_do_update(
+        index_elements=[JOBS.c.job, JOBS.c.key],
+        index_where=text(_HAS_KEY),
+        set_={"revision": JOBS.c.revision + 1},
+    )
 
 
-def describe_new(job: NewJob) -> dict[str, Any]:
-    """The values of `store_new`, by their names."""
+def describe_kept(job: NewJob) -> dict[str, Any]:
+    """The values of `keep_there`, by their names."""
     row = _describe(job, job.due_at, timedelta(0))
     return {f"job_{name}": value for name, value in zip(_COLUMNS, row, strict=True)}
 

@@ -1,10 +1,12 @@
 """The feed: one unread notification per chat, and what its owner does with it."""
 
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import select
 
+from handlers.chat.unread import NEW
 from server import texts
 from storage.accounts import Role
 from storage.outbox import Job
@@ -135,6 +137,41 @@ async def test_a_chat_read_before_notifies_again(server: Instance) -> None:
     second, was = await list_feed(server, psychologist)
     assert second["id"] > was["id"] == first["id"]
     assert (second["read_at"], was["read_at"] is None) == (None, False)
+
+
+async def test_what_is_read_at_once_in_a_conversation_makes_no_notification(
+    server: Instance,
+) -> None:
+    talk = await start_talk(server)
+    phone = await server.connect(talk.psychologist, FEED)
+    await talk.send(talk.patient)
+    await phone.wait_for("notification:created", namespace=FEED)
+
+    for _ in range(3):
+        await talk.send(talk.psychologist, "An answer")
+        await talk.send(talk.patient, "An answer to it")
+    await talk.ask(talk.psychologist, "message:read", seq=7)
+
+    (note,) = await list_feed(server, talk.psychologist)
+    await fence(phone, FEED)
+    assert note["read_at"] is not None
+    assert [event for event, _ in told_in(phone)] == ["notification:created", "notification:read"]
+    assert await list_feed(server, talk.patient) == []
+
+
+async def test_what_stays_unread_in_a_conversation_makes_one_a_moment_later(
+    server: Instance,
+) -> None:
+    talk = await start_talk(server)
+    await talk.send(talk.patient)
+
+    answer = await talk.send(talk.psychologist, "An answer")
+
+    (note,) = await list_feed(server, talk.patient)
+    waited = datetime.fromisoformat(note["created_at"]) - datetime.fromisoformat(
+        answer["created_at"]
+    )
+    assert NEW <= waited < 4 * NEW
 
 
 async def test_a_notification_read_by_hand_stays_read(server: Instance) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -12,7 +13,7 @@ from sqlalchemy import select
 from storage.chat import Chat, Message
 from tests.client import Client, Refused
 from tests.instance import Instance, Person
-from tests.stand_ins.waiting import settled
+from tests.stand_ins.waiting import hurry, settled
 from tests.talks import Talk, fence, message, start_talk
 
 DEVICES = 2
@@ -140,7 +141,10 @@ class Scene:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(life=st.lists(moments, min_size=4, max_size=12))
-async def test_unread_counters_equal_a_recount(server: Instance, life: list[list[Step]]) -> None:
+async def test_unread_counters_equal_a_recount(
+    server: Instance, monkeypatch: pytest.MonkeyPatch, life: list[list[Step]]
+) -> None:
+    hurry(monkeypatch)
     scene = Scene(await start_talk(server))
     places = [(who, place) for who in range(2) for place in range(DEVICES)]
     await asyncio.gather(*(scene.connect(*place) for place in places))

@@ -22,6 +22,9 @@ WARM_UP = 1.0
 LONG_WARM_UP = 4.0
 """Seconds in which a server that was slow at first, as Node's is, gets rid of what waits since."""
 
+TICK = 0.001
+"""Seconds that are slept at least; shorter ones the loop would spend turning, on a core that others need."""
+
 PATIENCE = 20.0
 
 _ACK = f"3{NAMESPACE},".encode()
@@ -180,7 +183,7 @@ async def run_fixed(load: Load, pairs: Sequence[Pair], seconds: float, rate: flo
     for number in range(round((LONG_WARM_UP + seconds) * rate)):
         due = start + number / rate
         if (wait := due - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(max(wait, TICK))
         if not load.counts and due - start >= LONG_WARM_UP:
             count(load, going_on=True)
         next(turns).send(due)

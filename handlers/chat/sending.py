@@ -68,7 +68,7 @@ async def _send_at_once(
                 drafts,
                 namespace=message_created.namespace,
                 event=message_created.name,
-                then=settle,
+                then=settle.job,
                 now=own.now,
             )
         )

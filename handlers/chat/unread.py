@@ -1,6 +1,7 @@
 """Unread counters, and the one notification of every chat that has unread messages."""
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +26,12 @@ async def is_undelivered(db: AsyncSession, user_id: int, data: Mapping[str, Any]
 
 settle_one = chat.job("chat.settle_notifications", SettleChat)
 """Rows of before the upgrade. To be taken out with the version after the next."""
+
+NEW = timedelta(seconds=1)
+"""What is unread for less than that makes no notification while a conversation goes on."""
+
+GOES_ON = timedelta(minutes=1)
+"""After a message that was read: then whoever read it may still be there."""
 
 MESSAGE = notifications.declare_kind("message", still_wanted=is_undelivered)
 
@@ -62,7 +69,14 @@ async def settle_notifications(ctx: Context, chat_ids: Collection[int]) -> None:
     # From here on nobody else settles these; what is counted now is not older than what they saw.
     await feed.lock_feeds(ctx.db, people)
     standings = await chats.list_standings(ctx.db, chat_ids)
-    unread = {(one.user_id, _subject(one.chat_id)): one for one in standings if one.unread}
+    new = {one.chat_id for one in standings if _is_new(one, ctx.now)}
+    if new:
+        ctx.follow(settle_notifications, of=new, delay=NEW)
+    unread = {
+        (one.user_id, _subject(one.chat_id)): one
+        for one in standings
+        if one.unread and not _is_new(one, ctx.now)
+    }
     over = [(one.user_id, _subject(one.chat_id)) for one in standings if not one.unread]
     for dismissed in await feed.find_dismissed(ctx.db, unread):
         # Read although the chat was not: until it is, no message makes another one.
@@ -72,6 +86,16 @@ async def settle_notifications(ctx: Context, chat_ids: Collection[int]) -> None:
     if over:
         await notifications.read_subjects(ctx, over)
         await feed.end_versions(ctx.db, over)
+
+
+def _is_new(one: Standing, now: datetime) -> bool:
+    """Whether the person, who takes part in a conversation, may be about to read it.
+
+    Clocks differ: what is of another time, earlier or later, is not new.
+    """
+    if one.since is None or one.before is None:
+        return False
+    return abs(one.since - one.before) < GOES_ON and abs(now - one.since) < NEW
 
 
 async def _write_notes(ctx: Context, unread: Collection[Standing]) -> list[NewNotification]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     FromClause,
     String,
     and_,
@@ -48,7 +49,7 @@ Psychologist = aliased(User, name="psychologist")
 Patient = aliased(User, name="patient")
 
 
-CHATS = core(Chat)
+CHATS, MESSAGES = core(Chat), core(Message)
 
 
 def _list_unread(asked: FromClause) -> Any:
@@ -79,21 +80,33 @@ def _list_people(asked: FromClause) -> Any:
 
 
 def _list_standings(asked: FromClause) -> Any:
-    both_are_there = and_(*(CHATS.c[f"{side}_unread"].is_not(None) for side in SIDES))
-    return union_all(
-        *(
-            select(
-                CHATS.c.id.label("chat_id"),
-                CHATS.c[f"{side}_id"].label("user_id"),
-                CHATS.c[f"{other}_id"],
-                CHATS.c[f"{side}_unread"],
-                CHATS.c.last_seq,
-            )
-            .join(asked, CHATS.c.id == asked.c.id)
-            .where(both_are_there)
-            for side, other in itertools.permutations(SIDES)
+    sides = (_list_standings_of(asked, *both) for both in itertools.permutations(SIDES))
+    return union_all(*sides).order_by("chat_id", "user_id")
+
+
+def _list_standings_of(asked: FromClause, side: str, other: str) -> Any:
+    both_are_there = and_(*(CHATS.c[f"{one}_unread"].is_not(None) for one in SIDES))
+    unread, read_seq = CHATS.c[f"{side}_unread"], CHATS.c[f"{side}_read_seq"]
+    first, before = MESSAGES.alias(), MESSAGES.alias()
+
+    def is_at(message: Any, seq: Any) -> ColumnElement[bool]:
+        return and_(unread > 0, message.c.chat_id == CHATS.c.id, message.c.seq == seq)
+
+    return (
+        select(
+            CHATS.c.id.label("chat_id"),
+            CHATS.c[f"{side}_id"].label("user_id"),
+            CHATS.c[f"{other}_id"],
+            unread,
+            CHATS.c.last_seq,
+            first.c.created_at,
+            before.c.created_at.label("before"),
         )
-    ).order_by("chat_id", "user_id")
+        .join(asked, CHATS.c.id == asked.c.id)
+        .outerjoin(first, is_at(first, read_seq + 1))
+        .outerjoin(before, is_at(before, read_seq))
+        .where(both_are_there)
+    )
 
 
 _UNREAD = Many(_list_unread, user_id=INT)
@@ -114,6 +127,11 @@ class Standing:
     other_id: int
     unread: int
     last_seq: int
+    since: datetime | None
+    """When the first message was sent that they have not read."""
+
+    before: datetime | None
+    """When the message before that one was."""
 
 
 @dataclass(frozen=True, slots=True)

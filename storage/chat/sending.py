@@ -31,7 +31,7 @@ from sqlalchemy.dialects import postgresql
 from storage.chat.tables import NEAR, SIDES, Chat, ChatStatus, Marker, Message, Receipt
 from storage.events import log_pushes, move_heads, number_pushes
 from storage.many import EVEN_TEXT, INT, TEXT, Bound, Many, core
-from storage.outbox import NewJob, describe_new, store_new
+from storage.outbox import NewJob, describe_kept, keep_there
 from storage.schema import Moment
 
 CHATS, MESSAGES, RECEIPTS = core(Chat), core(Message), core(Receipt)
@@ -59,10 +59,10 @@ def send(
     stream: a pair of rows for each message that was sent, in the order of the drafts.
 
     No two drafts may have a sender and a `ref` in common, and no text may be odd. Both people are
-    told of each message by an entry of the event log, and the job `then`, whose key must be new, is
-    stored besides. Locks are taken as everywhere: chats, then heads.
+    told of each message by an entry of the event log, and the job `then` is stored besides, unless
+    it is there. Locks are taken as everywhere: chats, then heads.
     """
-    values = {"namespace": namespace, "event": event, "now": now, **describe_new(then)}
+    values = {"namespace": namespace, "event": event, "now": now, **describe_kept(then)}
     return Bound(_SEND, drafts, values)
 
 
@@ -77,7 +77,7 @@ def _build(rows: FromClause) -> Any:
     return told_of.order_by(numbered.c.place, numbered.c.user_id).add_cte(
         _add(given).cte("added"),
         _note(moved_on).cte("noted"),
-        store_new().cte("stored"),
+        keep_there().cte("stored"),
         log_pushes(numbered, bindparam("event", type_=TEXT), _now()).cte("logged"),
     )
 

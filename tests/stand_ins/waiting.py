@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import func, select
 
+from handlers.chat import unread
 from handlers.chat.unread import settle_notifications
 from jobs.scheduler import wake_overdue
+from server import follow_ups
 from storage.outbox import Job
 from tests.instance import Instance
 
@@ -40,6 +43,13 @@ async def settled(server: Instance) -> None:
             return (await db.execute(left)).scalar_one() == 0
 
     await eventually(nothing_follows, "notifications to follow their chats")
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what follows changes follow them sooner, where a test waits for it again and again."""
+    monkeypatch.setattr(follow_ups, "REST", 0.05)
+    monkeypatch.setattr(follow_ups, "LONGEST_REST", 0.2)
+    monkeypatch.setattr(unread, "NEW", timedelta(seconds=0.1))
 
 
 async def set_clock(server: Instance, *, ahead: timedelta) -> None:

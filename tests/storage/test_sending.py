@@ -2,24 +2,28 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from handlers.chat.payloads import SendMessage
 from handlers.chat.sending import send_in_steps, send_messages
+from handlers.chat.unread import settle_notifications
 from server.context import Context
 from server.contract import Asked
 from server.errors import Error, NotFound
+from server.follow_ups import LeftToWorkers, NewRow, Stored
+from server.outgoing import FollowUp
 from server.runtime import Runtime
 from storage import chat as chats
+from storage import outbox
 from tests.instance import Instance
-from tests.stand_ins.waiting import eventually
+from tests.stand_ins.waiting import eventually, settled
 from tests.talks import Talk, add_talk, start_talk
 
 ROWS = {
@@ -32,17 +36,15 @@ ROWS = {
     "heads": "SELECT user_id, seq FROM heads WHERE namespace = '/chat'",
     "log": "SELECT user_id, seq, event, data FROM event_log WHERE event = 'message:created'",
 }
+ROW = select(outbox.Job.id).where(outbox.Job.job == settle_notifications.job.name)
 JOBS = "SELECT payload FROM outbox WHERE job = 'chat.settle'"
 PASSING = ("client_ref", "created_at")
 
 
-class Idle:
+class Idle(LeftToWorkers):
     """Does no follow-ups, so that their rows stay to be looked at."""
 
     patience = timedelta(hours=1)
-
-    def ask(self, follow_up: Any, ids: Any, *, stored_as: Any) -> None:
-        """Later."""
 
 
 @pytest.mark.scaled
@@ -120,6 +122,59 @@ async def test_a_message_that_waits_for_a_reading_moves_what_that_left(
         chat = await db.get_one(chats.Chat, talk.chat_id)
     assert chat.find_place(talk.patient.id) == (4, 4, 0)
     assert chat.find_place(talk.psychologist.id) == (3, 3, 1)
+
+
+class Sharing(LeftToWorkers):
+    """Plans one row for all that changes."""
+
+    def __init__(self) -> None:
+        self._stored: Stored | None = None
+
+    def plan(self, follow_up: FollowUp, ids: Collection[int], new_row: NewRow) -> Stored:
+        self._stored = self._stored or super().plan(follow_up, ids, new_row)
+        return self._stored
+
+
+@pytest.mark.scaled
+async def test_a_shared_row_is_done_once_more_after_whoever_has_it(
+    server: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.runtime, "follow_ups", Sharing())
+    talk = await start_talk(server)
+    await send(server, ask([talk], [(0, 0, "first")]))
+    async with Context.open(server.runtime) as ctx:
+        job_id = (await ctx.db.scalars(ROW)).one()
+        lease = timedelta(minutes=1)
+        job = await outbox.claim_job(ctx.db, job_id, now=ctx.now, lease=lease)
+    assert job is not None
+
+    await send(server, ask([talk], [(0, 1, "while it is done")]))
+
+    async with Context.open(server.runtime) as ctx:
+        assert await outbox.finish_job(ctx.db, job)
+        again = await outbox.claim_job(ctx.db, job_id, now=ctx.now, lease=lease)
+    assert again is not None
+    async with Context.open(server.runtime) as ctx:
+        assert await outbox.finish_job(ctx.db, again)
+        assert await ctx.db.scalar(ROW) is None
+
+    await send(server, ask([talk], [(0, 0, "after it was done")]))
+
+    async with server.runtime.database.session(write=False) as db:
+        assert await db.scalar(ROW) is not None
+
+
+@pytest.mark.scaled
+async def test_those_who_write_all_the_time_share_a_row_until_it_is_done(server: Instance) -> None:
+    talk = await start_talk(server)
+
+    async def write_and_look() -> bool:
+        await send(server, ask([talk], [(0, 0, "asked"), (0, 1, "answered")]))
+        async with server.runtime.database.session(write=False) as db:
+            return await db.scalar(ROW.where(outbox.Job.revision > 1)) is not None
+
+    await eventually(write_and_look, "messages to find a row that is there")
+    await settled(server)
 
 
 async def send(server: Instance, asked: Sequence[Asked[SendMessage]]) -> None:
