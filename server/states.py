@@ -1,8 +1,10 @@
 """Values that people are told again whenever they change, read after the change is committed."""
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.bus import Bus, Notice
 from server.log import get_logger
@@ -18,6 +20,18 @@ Hear = Callable[[Notice], None]
 
 PAUSE = 0.5
 """Seconds between two tellings: what changes many times meanwhile is read and told once."""
+
+
+AT_ONCE = 32
+"""People who are told in one turn."""
+
+
+class Telling(NamedTuple):
+    """A value, and who is to hear it: all of the person's sockets, or those that have just come."""
+
+    notice: Notice
+    to_all: bool
+    newcomers: Sequence[Hear]
 
 
 class States:
@@ -55,20 +69,26 @@ class States:
     async def _tell_stale(self) -> None:
         stale, self._stale = self._stale, {}
         newcomers, self._newcomers = self._newcomers, {}
-        told: list[tuple[list[Notice], set[int], dict[int, list[Hear]]]] = []
+        told: dict[int, list[Telling]] = defaultdict(list)
         for state in stale | newcomers:
             changed, come = stale.get(state, set()), newcomers.get(state, {})
-            told += [
-                (await self._read(state, some), changed, come)
-                for some in chunked(sorted(changed | come.keys()))
-            ]
-        # All in one turn: what that has for a client leaves as one.
-        for notices, changed, come in told:
-            if to_all := [one for one in notices if one.user_id in changed]:
-                self._bus.publish(to_all)
-            for notice in notices:
-                for hear in come.get(notice.user_id, ()):
-                    hear(notice)
+            for some in chunked(sorted(changed | come.keys())):
+                for notice in await self._read(state, some):
+                    user_id = notice.user_id
+                    telling = Telling(notice, user_id in changed, come.get(user_id, ()))
+                    told[user_id].append(telling)
+        for those in chunked(list(told.values()), AT_ONCE):
+            self._tell([telling for one in those for telling in one])
+            # Others have their turn: nobody's message is to wait until all are told.
+            await asyncio.sleep(0)
+
+    def _tell(self, tellings: Sequence[Telling]) -> None:
+        """In one turn, for what that has for a client leaves as one."""
+        if to_all := [telling.notice for telling in tellings if telling.to_all]:
+            self._bus.publish(to_all)
+        for telling in tellings:
+            for hear in telling.newcomers:
+                hear(telling.notice)
 
     async def _read(self, state: State[Any], user_ids: Collection[int]) -> list[Notice]:
         try:
