@@ -6,11 +6,11 @@ it in each unit of work, and forgets the rows. Only what it dies over is left fo
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
 
@@ -116,6 +116,7 @@ class FollowUps:
         self._open = open_context
         self._asked: dict[FollowUp, dict[int, list[Stored]]] = {}
         self._rests: dict[tuple[FollowUp, int], Rest] = {}
+        self._often: defaultdict[FollowUp, set[int]] = defaultdict(set)
         self._shared: dict[FollowUp, Shared] = {}
         self._closing = False
         self._rounds = Rounds(lambda: any(self._asked.values()), self._do_some, PAUSE)
@@ -128,17 +129,13 @@ class FollowUps:
         now = monotonic()
         shared = self._shared.get(follow_up)
         if shared is None or now >= shared.until or not shared.ids.issuperset(ids):
-            often = self._list_often(follow_up)
+            often = self._often[follow_up]
             if not often.issuperset(ids):
                 return Stored(new_row(ids), len(ids))
-            shared = Shared(Stored(new_row(often), 0), often, now + SHARED_FOR)
+            shared = Shared(Stored(new_row(often), 0), frozenset(often), now + SHARED_FOR)
             self._shared[follow_up] = shared
         shared.stored.left += len(ids)
         return shared.stored
-
-    def _list_often(self, follow_up: FollowUp) -> frozenset[int]:
-        often = (one for (of, one), rest in self._rests.items() if of is follow_up and rest.is_long)
-        return frozenset(islice(often, MOST_SHARED))
 
     def ask(self, follow_up: FollowUp, ids: Collection[int], stored: Stored) -> None:
         asked = self._asked.setdefault(follow_up, {})
@@ -153,6 +150,10 @@ class FollowUps:
     async def _do_some(self) -> None:
         now = monotonic()
         self._rests = {key: rest for key, rest in self._rests.items() if now < rest.forgotten_at}
+        self._often.clear()
+        for (follow_up, one), rest in self._rests.items():
+            if rest.is_long and len(self._often[follow_up]) < MOST_SHARED:
+                self._often[follow_up].add(one)
         for follow_up, asked in list(self._asked.items()):
             ready = [one for one in asked if self._closing or self._is_rested(follow_up, one, now)]
             if ready:

@@ -69,15 +69,11 @@ async def settle_notifications(ctx: Context, chat_ids: Collection[int]) -> None:
     # From here on nobody else settles these; what is counted now is not older than what they saw.
     await feed.lock_feeds(ctx.db, people)
     standings = await chats.list_standings(ctx.db, chat_ids)
-    new = {one.chat_id for one in standings if _is_new(one, ctx.now)}
-    if new:
-        ctx.follow(settle_notifications, of=new, delay=NEW)
-    unread = {
-        (one.user_id, _subject(one.chat_id)): one
-        for one in standings
-        if one.unread and not _is_new(one, ctx.now)
-    }
+    unread = {(one.user_id, _subject(one.chat_id)): one for one in standings if one.unread}
     over = [(one.user_id, _subject(one.chat_id)) for one in standings if not one.unread]
+    if new := [subject for subject, one in unread.items() if _is_new(one, ctx.now)]:
+        again = {unread.pop(subject).chat_id for subject in new}
+        ctx.follow(settle_notifications, of=again, delay=NEW)
     for dismissed in await feed.find_dismissed(ctx.db, unread):
         # Read although the chat was not: until it is, no message makes another one.
         del unread[dismissed]

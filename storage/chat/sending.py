@@ -60,7 +60,8 @@ def send(
 
     No two drafts may have a sender and a `ref` in common, and no text may be odd. Both people are
     told of each message by an entry of the event log, and the job `then` is stored besides, unless
-    it is there. Locks are taken as everywhere: chats, then heads.
+    it is there. Locks are taken as everywhere: chats, then heads. The job's row comes last: two batches
+    that share it must not wait for each other's chats, and no other holder of it waits for these heads.
     """
     values = {"namespace": namespace, "event": event, "now": now, **describe_kept(then)}
     return Bound(_SEND, drafts, values)
