@@ -24,6 +24,7 @@ _HANDSHAKE = (
 _COMPRESSION = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 _TEXT, _COMPRESSED, _CLOSE, _PING, _PONG = 0x81, 0xC1, 0x88, 0x89, 0x8A
 _END_OF_BLOCK = b"\x00\x00\xff\xff"
+_MESSAGE = ord("4")
 _MASKED = 0x80
 _MASK = bytes(4)
 """A mask of zeros is one, too: nothing has to be masked."""
@@ -39,7 +40,7 @@ class Link(asyncio.Protocol):
         self._hear = hear
         self._offers_compression = offers_compression
         self._inflater: Any = None
-        self._buffer = bytearray()
+        self._rest = b""
         self._shook_hands = False
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,34 +73,45 @@ class Link(asyncio.Protocol):
                 future.exception()
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
+        data = self._rest + data
         if not self._shook_hands:
-            head, end, rest = buffer.partition(b"\r\n\r\n")
-            if not end:
+            self._rest = data
+            if not self._shake_hands():
                 return
-            if not head.startswith(b"HTTP/1.1 101"):
-                self._opened.set_exception(ConnectionError(head[:60].decode()))
-                return
-            self._shook_hands = True
-            self._opened.set_result(None)
-            self._buffer = buffer = rest
-        place, size = 0, len(buffer)
+            data = self._rest
+        place, size = 0, len(data)
         while size - place >= 2:
-            length, start = buffer[place + 1], place + 2
+            length, start = data[place + 1], place + 2
             if length == 126:
                 if size - place < 4:
                     break
-                length, start = int.from_bytes(buffer[place + 2 : place + 4], "big"), place + 4
+                length, start = int.from_bytes(data[place + 2 : place + 4], "big"), place + 4
             elif length == 127:
                 if size - place < 10:
                     break
-                length, start = int.from_bytes(buffer[place + 2 : place + 10], "big"), place + 10
-            if size - start < length:
+                length, start = int.from_bytes(data[place + 2 : place + 10], "big"), place + 10
+            end_at = start + length
+            if size < end_at:
                 break
-            self._take(buffer[place], bytes(buffer[start : start + length]))
-            place = start + length
-        del buffer[:place]
+            if length and data[place] == _TEXT and data[start] == _MESSAGE:
+                self._hear(data[start + 1 : end_at])
+            else:
+                self._take(data[place], data[start:end_at])
+            place = end_at
+        self._rest = data[place:]
+
+    def _shake_hands(self) -> bool:
+        """Read the server's answer, which is not all there perhaps; whether frames come after it."""
+        head, end, rest = self._rest.partition(b"\r\n\r\n")
+        if not end:
+            return False
+        if not head.startswith(b"HTTP/1.1 101"):
+            self._opened.set_exception(ConnectionError(head[:60].decode()))
+            return False
+        self._rest = rest
+        self._shook_hands = True
+        self._opened.set_result(None)
+        return True
 
     def _take(self, kind: int, payload: bytes) -> None:
         if kind == _COMPRESSED:

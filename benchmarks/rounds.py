@@ -90,7 +90,7 @@ async def measure(
             for expected in (b"begin\n", b"end\n"):
                 if await process.stdout.readline() != expected:
                     raise RuntimeError(f"{workload.name}: the load of {peer.name} broke off")
-                costs.append(read_costs(cluster, peer))
+                costs.append(read_costs(cluster, peer, process.pid))
             found: dict[str, Any] = orjson.loads(await process.stdout.read())
             await process.wait()
     except BaseException:
@@ -101,8 +101,9 @@ async def measure(
     return Round(peer.name, seconds, found, spent)
 
 
-def read_costs(cluster: Cluster, peer: Peer) -> dict[str, float]:
+def read_costs(cluster: Cluster, peer: Peer, load_id: int) -> dict[str, float]:
     return {
+        "load": read_cpu([load_id]),
         "server": read_cpu(peer.server_ids),
         "workers": read_cpu(peer.worker_ids),
         "postgres": read_cpu([cluster.postgres.id]),

@@ -16,8 +16,8 @@ class Round:
     seconds: float
     found: dict[str, Any]
     costs: dict[str, float]
-    """CPU seconds of `server`, `workers`, `postgres` and `redis`; KiB by which the servers' `memory`
-    grew."""
+    """CPU seconds of `load`, `server`, `workers`, `postgres` and `redis`; KiB by which the servers'
+    `memory` grew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,12 +83,14 @@ TALKING = (
     Column("workers", _per_thousand("workers"), ".3f"),
     Column("PostgreSQL", _per_thousand("postgres"), ".3f"),
     Column("Redis", _per_thousand("redis"), ".3f"),
+    Column("load", _per_thousand("load"), ".3f"),
 )
 DELIVERING = (
     Column("deliveries/s", lambda one: one.found["deliveries"] / one.seconds, ",.0f"),
     DELIVERY_CPU,
     Column("PostgreSQL", _per_delivery("postgres")),
     Column("Redis", _per_delivery("redis")),
+    Column("load", _per_delivery("load")),
 )
 TOLD_HARM: Counts = {
     "lost": lambda one: one.found["lost"],
