@@ -36,6 +36,16 @@ async def test_polling_clients_are_served_by_processes_together(shell: Shell) ->
             await server.relate(psychologist, patient)
         chats = [await server.open_chat(psychologist, patient) for patient in patients]
         listening = await server.connect(psychologist)
+        seen: set[str] = set()
+
+        async def all_serve() -> bool:
+            """Who listens by then is given some of the connections."""
+            device = await server.connect(psychologist, transports=("polling",))
+            seen.add(device.session_id[:NAME_LENGTH])
+            await device.close()
+            return len(seen) == WORKERS
+
+        await eventually(all_serve, "every process to listen")
         devices = [await server.connect(patient, transports=("polling",)) for patient in patients]
         owners = {device.session_id[:NAME_LENGTH] for device in devices}
         assert len(owners) > 1, "the system gave all connections to one of them"

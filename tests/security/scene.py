@@ -18,6 +18,7 @@ from tests.instance import Instance, Person
 from tests.questionnaires import PHQ9, SPACE, create_test, submit
 from tests.security.planted import plant
 from tests.security.verdicts import PARTNERS, Kind
+from tests.stand_ins.waiting import settled
 from tests.talks import Talk
 
 
@@ -83,6 +84,7 @@ class Scene:
 
 
 async def set_scene(server: Instance) -> Scene:
+    """Everything there is, and nothing that is still to follow."""
     anna = await add_victim(server, "anna", Role.PATIENT)
     boris = await add_victim(server, "boris", Role.PSYCHOLOGIST)
     await server.relate(boris, anna)
@@ -96,7 +98,9 @@ async def set_scene(server: Instance) -> Scene:
     goals: dict[str, Aim] = {
         kind: await add_aim(server, person, f"{kind}.png") for kind, person in strangers.items()
     }
-    return Scene(server, anna, boris, await add_things(talk), strangers, chats, goals, known)
+    things = await add_things(talk)
+    await settled(server)
+    return Scene(server, anna, boris, things, strangers, chats, goals, known)
 
 
 async def add_victim(server: Instance, name: str, role: Role) -> Person:

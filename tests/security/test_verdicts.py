@@ -18,7 +18,6 @@ from tests.security.walk import (
     fetch_as_owners,
     fetch_as_strangers,
 )
-from tests.stand_ins.waiting import settled
 
 
 def list_events() -> set[str]:
@@ -61,7 +60,6 @@ async def test_nobody_gets_at_what_is_anothers(start: StartInstance, kind: str) 
     server = await start(jobs=False)
     scene = await set_scene(server)
     devices = await connect_everybody(scene)
-    await settled(server)
     before = await read_state(scene)
     async with open_door(kind, server, devices) as door:
         problems = await ask_as_nobody(scene, door) + await ask_as_strangers(scene, door)
@@ -79,7 +77,6 @@ async def test_nobody_gets_at_what_is_anothers(start: StartInstance, kind: str) 
 async def test_nobody_gets_at_the_files_of_others(start: StartInstance) -> None:
     server = await start(jobs=False)
     scene = await set_scene(server)
-    await settled(server)
     before = await read_state(scene)
     problems = await fetch_as_strangers(scene)
     assert not problems, "\n".join(problems)
