@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -179,18 +180,15 @@ class Context:
         """
         job = self._new_follow_up(follow_up, of, delay)
         self.unit.jobs.append(job)
-        self.unit.following.append((follow_up, of, Stored(job, len(of))))
+        self.expect(follow_up, Stored(job, len(of)), of=of)
 
     def plan(self, follow_up: FollowUp, *, of: Collection[int]) -> Stored:
         """As `follow`, for a statement that stores the row, unless it is there already."""
-
-        def new_row(ids: Collection[int]) -> NewJob:
-            return self._new_follow_up(follow_up, ids)
-
+        new_row = partial(self._new_follow_up, follow_up)
         return self.runtime.follow_ups.plan(follow_up, of, new_row)
 
     def expect(self, follow_up: FollowUp, stored: Stored, *, of: Collection[int]) -> None:
-        """A statement has stored what was planned."""
+        """The row that is planned is stored with this change, or by a statement already."""
         self.unit.following.append((follow_up, of, stored))
 
     def _new_follow_up(
