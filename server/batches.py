@@ -76,7 +76,7 @@ class Batches:
 class Line:
     """Those who wait for one batched event.
 
-    A second batch is on its way beside the first when it is half full, or the first is slow: the
+    A second batch is on its way beside the first when it is full, or the first is slow: the
     process works on one while the database works on the other. Nobody is in both, so each is
     answered in order.
     """
@@ -121,7 +121,7 @@ class Line:
         if not beside:
             return bool(self._waiting)
         is_slow = monotonic() >= self._last_begun + SLOW
-        return is_slow or 2 * len(self._waiting) >= self._event.batch
+        return is_slow or len(self._waiting) >= self._event.batch
 
     async def _run(self) -> None:
         # Nobody's request yet: whoever came first is one of many.

@@ -136,30 +136,33 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def find_unstorable(value: Any, depth: int = 0) -> tuple[str, str] | None:
+Nest = dict[str, Any] | list[Any]
+_NEST = (dict, list)
+
+
+def find_unstorable(value: Nest, depth: int = 0) -> tuple[str, str] | None:
     """Where JSON is too deep or wide, or holds text no database takes: (path, what), or None."""
-    if isinstance(value, str):
-        return ("", "nul_character") if "\0" in value else None
-    if not isinstance(value, dict | list):
-        return None
     if problem := _name_problem(value, depth):
         return "", problem
     parts: Iterable[tuple[Any, Any]] = (
         value.items() if isinstance(value, dict) else enumerate(value)
     )
     for key, part in parts:
-        if isinstance(part, dict | list | str) and (found := find_unstorable(part, depth + 1)):
+        if isinstance(part, str):
+            if "\0" in part:
+                return str(key)[:MAX_PATH], "nul_character"
+        elif isinstance(part, _NEST) and (found := find_unstorable(part, depth + 1)):
             path, problem = found
             return (f"{key}.{path}" if path else str(key))[:MAX_PATH], problem
     return None
 
 
-def _name_problem(value: dict[str, Any] | list[Any], depth: int) -> str | None:
+def _name_problem(value: Nest, depth: int) -> str | None:
     if depth > MAX_DEPTH or (depth == MAX_DEPTH and value):
         return "too_deep"
     if isinstance(value, dict):
         if len(value) > MAX_KEYS:
             return "too_many_keys"
-        if any("\0" in key for key in value):
+        if "\0" in "".join(value):
             return "nul_character"
     return None

@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 POOL_SIZE = 10
 POOL_TIMEOUT = 3.0
 SLOW = 0.05
-"""Seconds after which what is on its way is passed by what waits: a batch by one that is less than
-half full, a statement that is alone by the next one."""
+"""Seconds after which what is on its way is passed by what waits: a batch by one that is not
+full, a statement that is alone by the next one."""
 
 STATEMENT_TIMEOUT = 3000
 """Milliseconds. A frozen instance must not hold the others' locks for longer."""

@@ -86,29 +86,16 @@ async def _send_at_once(
 
 def _draft(place: int, ask: Asked[SendMessage], now: datetime) -> Draft:
     """The message, described around its seq, which only the database knows."""
-    request = ask.request
-    message = Message(
-        chat_id=request.chat_id,
-        seq=0,
-        sender_id=ask.user.id,
-        client_ref=request.client_ref,
-        text=request.text,
-        attachments=[],
-        created_at=now,
-        delivered_at=None,
-        read_at=None,
-        edited_at=None,
-        deleted=False,
-    )
-    before, zero, after = message.as_json.partition('"seq":0')
+    user_id, request = ask.user.id, ask.request
+    before, after = Message.write_new(request, user_id, now)
     return Draft(
         place,
         request.chat_id,
-        ask.user.id,
+        user_id,
         request.client_ref.hex,
         request.digest(),
         request.text,
-        before + zero[:-1],
+        before,
         after,
     )
 
