@@ -125,13 +125,13 @@ async def test_a_batch_that_is_stuck_is_passed_by_others(
         await asking
 
 
-async def test_half_a_batch_passes_one_that_is_not_slow_yet(
+async def test_a_full_batch_passes_one_that_is_not_slow_yet(
     kernel: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "TIMEOUT", 5.0)
     monkeypatch.setattr(batches, "LEAST", 0.2)
     monkeypatch.setattr(batches, "SLOW", 60.0)
-    stuck, *others = [await kernel.connect(await kernel.add_person(), PLACE) for _ in range(9)]
+    stuck, *others = [await kernel.connect(await kernel.add_person(), PLACE) for _ in range(17)]
     line = dispatch_of(kernel)._batches._lines[PLACE, "many:add"]
 
     def ask(client: Client, number: int) -> "asyncio.Task[dict[str, Any]]":
@@ -140,12 +140,12 @@ async def test_half_a_batch_passes_one_that_is_not_slow_yet(
     asking = ask(stuck, STUCK)
     await wait_until(lambda: line.running, "the batch is begun")
     *most, last = others
-    asked = [ask(client, number) for number, client in enumerate(most)]
+    asked = [ask(client, number) for number, client in enumerate(most, start=20)]
     await wait_until(lambda: len(line._waiting) == len(most), "most to wait")
     assert len(line.running) == 1
-    asked.append(ask(last, len(most)))
+    asked.append(ask(last, 20 + len(most)))
 
-    assert [answer["number"] for answer in await asyncio.gather(*asked)] == list(range(8))
+    assert [answer["number"] for answer in await asyncio.gather(*asked)] == list(range(20, 36))
     assert not asking.done()
     with pytest.raises(Refused):
         await asking
