@@ -54,7 +54,7 @@ class Link(asyncio.Protocol):
             self.send(f"0{namespace},".encode() + orjson.dumps(auth))
 
     def send(self, packet: bytes) -> None:
-        self._write(_TEXT, packet, before=b"4")
+        self._write(_TEXT, b"4" + packet)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -129,14 +129,14 @@ class Link(asyncio.Protocol):
         else:
             raise ValueError(f"a frame of kind {kind:#x}")
 
-    def _write(self, kind: int, payload: bytes, before: bytes = b"") -> None:
+    def _write(self, kind: int, payload: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        size = len(before) + len(payload)
+        size = len(payload)
         if size < 126:
             head = bytes((kind, _MASKED | size))
         elif size < 65_536:
             head = struct.pack("!BBH", kind, _MASKED | 126, size)
         else:
             head = struct.pack("!BBQ", kind, _MASKED | 127, size)
-        self._transport.write(b"".join((head, _MASK, before, payload)))
+        self._transport.write(head + _MASK + payload)

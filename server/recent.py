@@ -43,7 +43,7 @@ class Recent:
         entries.append(notice)
         self._left -= len(notice.data)
         if len(entries) > LENGTH:
-            self._left += len(entries.popleft().data)
+            self._drop(entries, 1)
         if self._left < 0:
             self._make_room()
 

@@ -136,10 +136,12 @@ class Found:
         self.delivery_times: list[float] = []
 
     def read(self, speaker: Speaker) -> None:
+        """Raises: KeyError, when a message was acknowledged twice."""
+        unanswered = dict(enumerate(speaker.asked))
         for packet, at in speaker.answers:
             head, _, _ = packet.partition(b"[")
             (answer,) = orjson.loads(packet[len(head) :])
-            self._settle(speaker.asked[int(head[len(_ACK) :])], answer, at)
+            self._settle(unanswered.pop(int(head[len(_ACK) :])), answer, at)
         seen: set[int] = set()
         last_seq = 0
         for packet, at in speaker.pushes:
