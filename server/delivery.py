@@ -221,6 +221,7 @@ class Delivery:
 
     def receive(self, messages: Sequence[Message]) -> None:
         made_at = set()
+        before: Notice | None = None
         for message in messages:
             if isinstance(message, Cut):
                 self._cut(set(message.session_ids))
@@ -232,10 +233,13 @@ class Delivery:
             spaces = self._followers.get(message.user_id)
             if not spaces:
                 continue
-            for follower in tuple(spaces.get(message.namespace, ())):
-                follower.offer(message)
             if message.seq is not None:
                 made_at.add(message.at)
+            elif before is not None and message.repeats(before):
+                message.frame = before.frame
+            for follower in tuple(spaces.get(message.namespace, ())):
+                follower.offer(message)
+            before = message
         if made_at:
             now = self._runtime.clock()
             for at in made_at:

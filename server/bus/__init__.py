@@ -26,6 +26,16 @@ class Notice:
     as_of: int | None = None
     frame: Frame | None = field(default=None, init=False, compare=False, repr=False)
 
+    def repeats(self, other: "Notice") -> bool:
+        """Whether it is the same packet, for somebody else."""
+        return (
+            self.data == other.data
+            and self.at == other.at
+            and self.event == other.event
+            and self.namespace == other.namespace
+            and self.seq == other.seq
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
